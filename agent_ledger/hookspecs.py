@@ -1,0 +1,117 @@
+"""The contract for plugins: what a price source, a sink, an importer and a notifier are, and how they are registered.
+
+A plugin is a module with `hookimpl`-marked functions, found through the entry point group `agent_ledger`. Hooks
+register objects; the host calls the objects one by one, so that one failing plugin never silences another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import click
+import pluggy
+
+from agent_ledger.records import Fact, PriceRevision
+
+hookspec = pluggy.HookspecMarker("agent_ledger")
+hookimpl = pluggy.HookimplMarker("agent_ledger")
+
+
+class PriceSource(Protocol):
+    """Somebody who knows what models cost."""
+
+    name: str
+    """Stands in `price_revision.source`; unique among the sources."""
+    priority: int
+    """Where several sources price a call, the highest priority wins. Contract prices have 100, list prices 50 and less."""
+    dated: bool
+    """Does the source say from when a price holds? If not, a price that changes holds from when it was first seen."""
+
+    def prices(self, provider: str | None, model: str) -> Sequence[PriceRevision]:
+        """Everything the source says about `model` of `provider`, as they stand in the ledger (None: not recorded).
+
+        Rows carry exactly the given provider and model. An empty list means "I don't know this model"; rows that the
+        ledger already has are kept then. May raise: the ledger keeps what it has and reports the failure. Must work
+        offline unless the user asked for a download.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What the user says about all records of an import, for what the file itself leaves open."""
+
+    agent_id: str | None = None
+    customer_id: str | None = None
+    feature: str | None = None
+    session_id: str | None = None
+    provider: str | None = None
+    ts: str | None = None
+
+
+class Importer(Protocol):
+    """Somebody who reads one file format."""
+
+    name: str
+    """The FORMAT of `agent-ledger import LEDGER FORMAT FILE…`."""
+    summary: str
+    """One line for the help text."""
+
+    def files(self, path: Path) -> Sequence[Path]:
+        """The files that `path` stands for: itself, or what it finds in a folder, in a stable order.
+
+        Raises ImportFailed where there is none.
+        """
+
+    def read(self, file: Path, defaults: Defaults, advance: Callable[[int], None]) -> Iterator[Fact]:
+        """The facts of one file, lazily and in flat memory; `Refused` for a record that can't be read.
+
+        Calls `advance` with the number of bytes it has come further. Raises ImportFailed where the file as a whole
+        can't be read; then nothing of it is stored. Reading the same file again must give the same facts: a record
+        without an id of its own gets one that follows from its content.
+        """
+
+
+class Sink(Protocol):
+    """Somebody who takes committed facts elsewhere."""
+
+    name: str
+
+    def write(self, table: str, rows: Iterable[dict[str, object]]) -> None:
+        """Take rows of `table`, in the order they were committed. Raising keeps them for another try."""
+
+
+class Notifier(Protocol):
+    """Somebody who tells an owner what happened."""
+
+    name: str
+
+    def notify(self, title: str, text: str) -> None:
+        """Deliver one message. Raising keeps it for another try."""
+
+
+@hookspec
+def register_price_sources(register: Callable[[PriceSource], None]) -> None:
+    """Offer price sources: call `register(source)` once for each."""
+
+
+@hookspec
+def register_importers(register: Callable[[Importer], None]) -> None:
+    """Offer file formats: call `register(importer)` once for each."""
+
+
+@hookspec
+def register_sinks(register: Callable[[Sink], None]) -> None:
+    """Offer sinks: call `register(sink)` once for each."""
+
+
+@hookspec
+def register_notifiers(register: Callable[[Notifier], None]) -> None:
+    """Offer notifiers: call `register(notifier)` once for each."""
+
+
+@hookspec
+def register_commands(cli: click.Group) -> None:
+    """Add commands to `agent-ledger`: decorate functions with `@cli.command()`."""
