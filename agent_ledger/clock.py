@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 BEGINNING = "0001-01-01T00:00:00.000Z"
@@ -48,7 +48,7 @@ def parse(value: object) -> str:
     if isinstance(value, datetime):
         return timestamp(value)
     if isinstance(value, date):
-        return timestamp(datetime(value.year, value.month, value.day))
+        return timestamp(datetime(value.year, value.month, value.day, tzinfo=UTC))
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return timestamp(datetime.fromtimestamp(value, UTC))
@@ -70,3 +70,8 @@ def sortable_id() -> str:
     """A 26-character id: 48 bits of milliseconds, then 80 random bits. Ids sort by the time they were made."""
     value = int(time.time() * 1000) << 80 | int.from_bytes(os.urandom(10), "big")
     return "".join(_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))
+
+
+def millisecond_after(ts: str) -> str:
+    """The next moment that a timestamp can name."""
+    return timestamp(datetime.fromisoformat(ts) + timedelta(milliseconds=1))

@@ -26,7 +26,7 @@ class PriceSource(Protocol):
     name: str
     """Stands in `price_revision.source`; unique among the sources."""
     priority: int
-    """Where several sources price a call, the highest priority wins. Contract prices have 100, list prices 50 and less."""
+    """The highest priority wins where several price a call. Contract prices have 100, list prices 50 or less."""
     dated: bool
     """Does the source say from when a price holds? If not, a price that changes holds from when it was first seen."""
 

@@ -105,6 +105,7 @@ class PriceRevision:
     discount: Decimal | None = None  # 0.15 is 15 % off
     source_model: str | None = None  # what the source calls the model
     basis: str | None = None  # how the row came about: "published", "0.5 x standard (batch)", …
+    priority: int = 0  # of the source; the ledger fills it in
     recorded_at: str | None = None  # None: not yet in a ledger
     id: int | None = None
 

@@ -1,0 +1,33 @@
+"""Which agent spent the money? A SQLite ledger of LLM and tool calls, with cost computed at query time."""
+
+from agent_ledger.errors import (
+    ImportFailed,
+    InvalidPrice,
+    InvalidRecord,
+    LedgerError,
+    MissingExtra,
+    NotALedger,
+    UnknownUsage,
+)
+from agent_ledger.hookspecs import Defaults, hookimpl
+from agent_ledger.ledger import Ledger, Recorded
+from agent_ledger.records import Assignment, Call, Inference, PriceRevision, ToolCall
+
+__all__ = [
+    "Assignment",
+    "Call",
+    "Defaults",
+    "ImportFailed",
+    "Inference",
+    "InvalidPrice",
+    "InvalidRecord",
+    "Ledger",
+    "LedgerError",
+    "MissingExtra",
+    "NotALedger",
+    "PriceRevision",
+    "Recorded",
+    "ToolCall",
+    "UnknownUsage",
+    "hookimpl",
+]

@@ -1,0 +1,333 @@
+"""The ledger: one SQLite file that many threads and processes write to at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from agent_ledger import clock, plugins, pricebook, schema
+from agent_ledger.errors import InvalidRecord, LedgerError
+from agent_ledger.hookspecs import Defaults, Importer, PriceSource
+from agent_ledger.importing import Imported, import_file
+from agent_ledger.prices.rules import validate
+from agent_ledger.recording import CALLS, TOOL_CALLS, Table, fields_of
+from agent_ledger.records import Assignment, Call, PriceRevision, Row, ToolCall
+
+_log = logging.getLogger("agent_ledger")
+_CHUNK = 10_000
+_CONTRACT_PRIORITY = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of a batch: rows that are new, and rows that were there already."""
+
+    added: int
+    already_there: int
+
+
+class Ledger:
+    """A ledger file, made where there is none.
+
+    `record_…` returns when the row is committed. One object serves all threads of a process; other processes open the
+    file themselves. `synchronous` is "normal" (a committed row survives a crash of the process) or "full" (and a loss
+    of power, at the price of a disk flush per commit).
+
+    Raises NotALedger, with the file untouched, where it is something else or from a newer version.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, synchronous: str = "normal") -> None:
+        if synchronous not in ("normal", "full"):
+            raise LedgerError(f'synchronous is {synchronous!r}: give "normal" or "full"')
+        self.path = Path(path)
+        self._synchronous = synchronous
+        self._lock = threading.RLock()
+        self._open()
+
+    def _open(self) -> None:
+        self._pid = os.getpid()
+        self._connection: sqlite3.Connection | None = schema.open_for_writing(self.path, synchronous=self._synchronous)
+        self._priced: set[tuple[Any, ...]] = set()
+
+    def close(self) -> None:
+        """Close the file. Closing twice is harmless."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- recording ----------------------------------------------------------------------------------------------------
+
+    def record_call(self, **fields: Any) -> bool:
+        """Record one LLM inference; the fields are those of `agent_ledger.records.Call`.
+
+        Returns True, or False where the ledger already has exactly this row (whatever its `ts`). A row with the same
+        request_id, response_id and part but other content is kept too; view `request_conflicts` shows both, one counts.
+        Raises InvalidRecord, with nothing stored, for a bad value.
+        """
+        added = self._record(CALLS, fields)
+        key = (fields.get("model"), fields.get("provider"), fields.get("service_tier"), fields.get("region"))
+        if key not in self._priced:
+            self._price_new_models()
+            self._priced.add(key)
+        return added
+
+    def record_tool_call(self, **fields: Any) -> bool:
+        """Record one tool call; the fields are those of `agent_ledger.records.ToolCall`.
+
+        Returns True, or False where the ledger already has exactly this row. Without a tool_call_id every call is a new
+        one. Raises InvalidRecord, with nothing stored, for a bad value.
+        """
+        return self._record(TOOL_CALLS, fields)
+
+    def record_calls(self, calls: Iterable[Mapping[str, Any] | Call]) -> Recorded:
+        """Record many inferences, one transaction per 10,000. Flat in memory; the iterable may be endless.
+
+        Raises InvalidRecord for a bad row; then nothing of its 10,000 is stored, and what was before it is. Recording
+        the corrected batch again adds only what is missing.
+        """
+        recorded = self._record_many(CALLS, calls)
+        self._price_new_models()
+        return recorded
+
+    def record_tool_calls(self, tool_calls: Iterable[Mapping[str, Any] | ToolCall]) -> Recorded:
+        """Record many tool calls, like `record_calls`."""
+        return self._record_many(TOOL_CALLS, tool_calls)
+
+    def import_file(
+        self,
+        importer: Importer,
+        file: Path,
+        defaults: Defaults | None = None,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> Imported:
+        """Bring one file in, in one transaction. Importing it again adds nothing.
+
+        Raises ImportFailed where the file as a whole can't be read; then nothing of it is stored.
+        """
+        with self._transaction() as connection:
+            imported = import_file(connection, importer, file, defaults or Defaults(), advance)
+        self._price_new_models()
+        return imported
+
+    def assign(
+        self,
+        agent_id: str,
+        *,
+        team: str | None = None,
+        feature: str | None = None,
+        owner: str | None = None,
+        valid_from: object = None,
+    ) -> Assignment:
+        """Say to which team, feature and owner an agent belongs, from `valid_from` on (a date, a time, ISO text).
+
+        What is not given stays as it was at that moment. `valid_from` None: since ever, for an agent without
+        assignment; for others, from the present UTC day on. Returns what holds from then on.
+        """
+        if not agent_id:
+            raise InvalidRecord("agent_id", agent_id, "give the agent's id")
+        if team is None and feature is None and owner is None:
+            raise LedgerError(f"nothing to assign {agent_id} to: give a team, a feature or an owner")
+        with self._transaction() as connection:
+            known = connection.execute("select 1 from agent_assignment where agent_id = ?", [agent_id]).fetchone()
+            if valid_from is not None:
+                try:
+                    start = clock.parse(valid_from)
+                except ValueError:
+                    raise InvalidRecord("valid_from", valid_from, "give a date such as 2026-01-31") from None
+            else:
+                start = f"{clock.now()[:10]}T00:00:00.000Z" if known else clock.BEGINNING
+            before = connection.execute(
+                "select team, feature, owner from assignment where agent_id = ? and valid_from <= ? and ? < valid_to",
+                [agent_id, start, start],
+            ).fetchone() or (None, None, None)
+            held = Assignment(
+                agent_id=agent_id,
+                valid_from=start,
+                team=before[0] if team is None else team,
+                feature=before[1] if feature is None else feature,
+                owner=before[2] if owner is None else owner,
+            )
+            connection.execute(
+                "insert into agent_assignment (agent_id, valid_from, team, feature, owner) values (?, ?, ?, ?, ?)",
+                [held.agent_id, held.valid_from, held.team, held.feature, held.owner],
+            )
+        return held
+
+    # -- prices -------------------------------------------------------------------------------------------------------
+
+    def sync_prices(self, sources: Sequence[PriceSource] | None = None) -> list[pricebook.Answer]:
+        """Ask the price sources about every model in the ledger, and store what is new. Nothing is ever removed.
+
+        `sources` None: all registered ones. A source that fails or is refused leaves its earlier prices in force; the
+        answer says why.
+        """
+        asked = plugins.price_sources() if sources is None else list(sources)
+        with self._reading() as connection:
+            models = sorted({(key.provider, key.model) for key in pricebook.keys(connection)})
+        return self._store_answers(asked, models, everything=True)
+
+    def set_prices(self, rows: Sequence[PriceRevision], *, free: bool = False) -> None:
+        """Store prices that the user knows: they win over every list price. `free` allows $0.
+
+        Raises InvalidPrice, with nothing stored.
+        """
+        validate(rows, free=free)
+        with self._transaction() as connection:
+            now = clock.now()
+            pricebook.store(connection, [replace(row, priority=_CONTRACT_PRIORITY) for row in rows], now)
+            pricebook.rebuild(connection, pricebook.keys(connection), now)
+
+    def _price_new_models(self) -> None:
+        """Look up prices for what the ledger has not seen before. Recording never fails because of prices."""
+        try:
+            with self._lock:
+                new = pricebook.keys(self._live(), unresolved=True)
+            if new:
+                self._store_answers(plugins.price_sources(), sorted({(key.provider, key.model) for key in new}))
+        except Exception:
+            _log.warning(
+                "The prices of new models could not be looked up; `agent-ledger check` lists them", exc_info=True
+            )
+
+    def _store_answers(
+        self, sources: Sequence[PriceSource], models: Sequence[tuple[str, str]], *, everything: bool = False
+    ) -> list[pricebook.Answer]:
+        dated = {source.name: source.dated for source in sources}
+        asked = pricebook.ask(sources, models)  # slow, so before the transaction
+        with self._transaction() as connection:
+            now = clock.now()
+            answers = [
+                pricebook.store_answer(connection, answer, rows, dated=dated[answer.source], now=now)
+                for answer, rows in asked
+            ]
+            pricebook.rebuild(connection, pricebook.keys(connection, unresolved=not everything), now)
+        return answers
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def rows(self, view: str, *, as_of: object = None, **equal: Any) -> list[Row]:
+        """The rows of a view or table, as dicts; keyword arguments keep only rows whose column equals the value.
+
+        `as_of` (a time) gives the figures with the prices that were known to this ledger at that moment.
+        """
+        with reading(self.path, as_of=as_of) as connection:
+            return select(connection, view, equal)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with reading(self.path) as connection:
+            yield connection
+
+    # -- the file -----------------------------------------------------------------------------------------------------
+
+    def _live(self) -> sqlite3.Connection:
+        if self._pid != os.getpid():  # after a fork the parent's connection must not be used, not even to close it
+            self._lock = threading.RLock()
+            self._open()
+        if self._connection is None:
+            raise LedgerError(f"{self.path} is closed: open the ledger again")
+        return self._connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            connection = self._live()
+            try:
+                connection.execute("begin immediate")
+                yield connection
+                connection.execute("commit")
+            except BaseException as error:
+                if connection.in_transaction:
+                    connection.execute("rollback")
+                if isinstance(error, sqlite3.OperationalError):
+                    raise LedgerError(f"{self.path} can't be written: {error}") from error
+                raise
+
+    def _record(self, table: Table, fields: Mapping[str, Any]) -> bool:
+        row = table.row(fields)
+        try:
+            with self._lock:
+                return self._live().execute(table.insert, row).rowcount == 1
+        except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
+            raise table.refusal(fields, error) from error
+
+    def _record_many(self, table: Table, records: Iterable[Mapping[str, Any] | Call | ToolCall]) -> Recorded:
+        rest = iter(records)
+        added = total = 0
+        while chunk := [fields_of(record) for record in islice(rest, _CHUNK)]:
+            try:
+                rows = list(map(table.row, chunk))
+                with self._transaction() as connection:
+                    added += connection.executemany(table.insert, rows).rowcount
+            except (sqlite3.IntegrityError, OverflowError, UnicodeEncodeError) as error:
+                raise _first_refusal(table, chunk, error) from error
+            total += len(chunk)
+        return Recorded(added=added, already_there=total - added)
+
+
+@contextmanager
+def reading(path: str | os.PathLike[str], *, as_of: object = None) -> Iterator[sqlite3.Connection]:
+    """A connection that can only read: the views of this package, and the prices known at the moment `as_of`.
+
+    Rows are `sqlite3.Row`. Where the file has older views, or models whose prices were not looked up, the connection
+    gets its own, and the file stays as it is. Raises NotALedger.
+    """
+    moment = None
+    if as_of is not None:
+        try:
+            moment = clock.parse(as_of)
+        except ValueError:
+            raise InvalidRecord("as_of", as_of, "give a date or a time such as 2026-01-31T12:00:00Z") from None
+    connection = schema.open_for_reading(Path(path))
+    try:
+        connection.row_factory = sqlite3.Row
+        if moment is not None:
+            pricebook.overlay(connection, pricebook.revisions(connection, moment))
+        if moment is not None or not schema.views_are_current(connection):
+            schema.overlay_views(connection)
+        yield connection
+    finally:
+        connection.close()
+
+
+def select(connection: sqlite3.Connection, view: str, equal: Mapping[str, Any]) -> list[Row]:
+    """The rows of one view or table as dicts. Raises LedgerError for a name that does not exist."""
+    columns = [row[1] for row in connection.execute("select * from pragma_table_info(?)", [view])]
+    if not columns:
+        raise LedgerError(f"there is no view or table {view!r}: there are {', '.join(sorted(schema.scripts('views')))}")
+    for column in equal:
+        if column not in columns:
+            raise LedgerError(f"{view} has no column {column!r}: it has {', '.join(columns)}")
+    condition = " and ".join(f'"{column}" is ?' for column in equal) or "true"
+    found = connection.execute(f'select * from "{view}" where {condition}', list(equal.values()))
+    return [dict(row) for row in found]
+
+
+def _first_refusal(table: Table, chunk: Sequence[Mapping[str, Any]], error: Exception) -> LedgerError:
+    for fields in chunk:
+        try:
+            table.row(fields)
+        except LedgerError as found:
+            return found
+        refusal = table.refusal(fields, error)
+        if isinstance(refusal, InvalidRecord):
+            return refusal
+    return LedgerError(f"a record was refused: {error}")

@@ -1,0 +1,53 @@
+"""The plugin manager: built-ins by name, then whatever the entry point group `agent_ledger` offers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import pluggy
+
+from agent_ledger import hookspecs
+from agent_ledger.hookspecs import Importer, PriceSource
+
+# Built-ins come through the same door as everybody else. As text, so that no import points upwards.
+_BUILT_IN = (
+    "agent_ledger.prices.genai",
+    "agent_ledger.prices.litellm_map",
+    "agent_ledger.importers.claude_code",
+    "agent_ledger.importers.responses",
+    "agent_ledger.importers.llm_logs",
+    "agent_ledger.importers.table",
+)
+
+
+@cache
+def manager() -> pluggy.PluginManager:
+    """The plugin manager of this process. Raises pluggy's PluginValidationError for a hook that does not exist."""
+    plugins = pluggy.PluginManager("agent_ledger")
+    plugins.add_hookspecs(hookspecs)
+    for name in _BUILT_IN:
+        plugins.register(import_module(name), name=name)
+    plugins.load_setuptools_entrypoints("agent_ledger")
+    plugins.check_pending()
+    return plugins
+
+
+def price_sources() -> list[PriceSource]:
+    """All price sources, the one that wins first."""
+    found: list[PriceSource] = _collect(manager().hook.register_price_sources)
+    return sorted(found, key=lambda source: (-source.priority, source.name))
+
+
+def importers() -> dict[str, Importer]:
+    """All file formats, by name. A plugin may replace a built-in one: it is registered later, so asked first."""
+    found: list[Importer] = _collect(manager().hook.register_importers)
+    return {importer.name: importer for importer in reversed(found)}
+
+
+def _collect(hook: Callable[..., Any]) -> list[Any]:
+    found: list[Any] = []
+    hook(register=found.append)
+    return found

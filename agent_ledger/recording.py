@@ -1,0 +1,101 @@
+"""From fields to rows: what `record_call` and its siblings put into the tables.
+
+The tables' constraints and triggers do the checking, because they do it for everybody and fast. Only when they refuse,
+or a value has a type that SQLite would quietly change, is a record looked at field by field.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sqlite3
+from collections.abc import Mapping
+from typing import Any, Final
+
+from agent_ledger import clock
+from agent_ledger.errors import InvalidRecord, LedgerError
+from agent_ledger.records import Call, ToolCall
+from agent_ledger.validation import check
+
+_PLAIN: Final = frozenset((str, int, type(None)))
+_CANONICAL_LENGTH: Final = len("2026-01-31T00:00:00.000Z")
+
+
+class Table:
+    """How facts of one kind become rows of their table."""
+
+    def __init__(self, name: str, kind: type[Call] | type[ToolCall], made_id: str) -> None:
+        self._kind = kind
+        self._made_id = made_id  # the id that is made where the caller gives none
+        self._empty: dict[str, Any] = {
+            field.name: None if field.default is dataclasses.MISSING else field.default
+            for field in dataclasses.fields(kind)
+        }
+        columns = list(self._empty)
+        self._required = [field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING]
+        self._unknowable = {"prompt_tokens", "completion_tokens"}  # required to be given, but None is an answer
+        self.insert = f"insert into {name} ({', '.join(columns)}) values ({', '.join('?' * len(columns))})"
+
+    def row(self, fields: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The values to insert. Raises InvalidRecord for what SQLite would not refuse, or not clearly."""
+        record = self._empty | fields  # type: ignore[operator]  # any Mapping merges into a dict
+        if record[self._made_id] is None:
+            record[self._made_id] = clock.sortable_id()
+        ts = record["ts"]
+        if ts is None:
+            record["ts"] = clock.now()
+        elif type(ts) is not str or len(ts) != _CANONICAL_LENGTH or ts[10] != "T":
+            record["ts"] = _time(ts)
+        values = tuple(record.values())
+        if (
+            len(record) != len(self._empty)
+            or len(fields) < len(self._required)
+            or not _PLAIN.issuperset(map(type, values))
+            or "\0" in "".join([value for value in values if type(value) is str])
+        ):
+            return self._careful_row(record, fields)
+        return values
+
+    def _careful_row(self, record: dict[str, Any], fields: Mapping[str, Any]) -> tuple[Any, ...]:
+        for name in fields:
+            if name not in self._empty:
+                raise InvalidRecord(name, fields[name], f"there is no such field; there are {', '.join(self._empty)}")
+        for name in self._required:
+            if name not in fields:
+                raise InvalidRecord(name, None, "it is required")
+        check(self._kind(**record))
+        if record.get("usage") is not None:
+            record["usage"] = json.dumps(dict(record["usage"]), sort_keys=True)
+        return tuple(record.values())
+
+    def refusal(self, fields: Mapping[str, Any], error: Exception) -> LedgerError:
+        """Why SQLite refused a record, as an error that names the field."""
+        record = self._empty | fields  # type: ignore[operator]
+        try:
+            if record[self._made_id] is None:
+                record[self._made_id] = clock.sortable_id()
+            record["ts"] = clock.now() if record["ts"] is None else _time(record["ts"])
+            self._careful_row(record, fields)
+        except LedgerError as found:
+            return found
+        if isinstance(error, sqlite3.IntegrityError | OverflowError | UnicodeEncodeError):
+            return LedgerError(f"the record was refused: {error}")
+        return LedgerError(f"the ledger can't be written: {error}")
+
+
+def _time(value: object) -> str:
+    try:
+        return clock.parse(value)
+    except ValueError:
+        raise InvalidRecord("ts", value, "give an ISO 8601 time, a datetime, or Unix seconds") from None
+
+
+CALLS: Final = Table("ledger", Call, "request_id")
+TOOL_CALLS: Final = Table("audit", ToolCall, "tool_call_id")
+
+
+def fields_of(record: Mapping[str, Any] | Call | ToolCall) -> Mapping[str, Any]:
+    """A record as a mapping from column to value."""
+    if isinstance(record, Call | ToolCall):
+        return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    return record

@@ -1,0 +1,5 @@
+/* Which calls have no cost? Their money is missing from every total. */
+select
+  model || ', ' || calls || ' calls' as subject,
+  reason as problem
+from unpriced_calls

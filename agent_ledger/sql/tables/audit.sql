@@ -1,0 +1,70 @@
+create table audit (
+  -- One row per tool call, joined to the ledger by request_id. Rows are never changed or removed. Arguments are not
+  -- kept, only their digest. The same row again is ignored; another account of the same tool_call_id is kept, and
+  -- `superseded_tool_call` says which one does not count.
+  id integer primary key,  -- in the order of recording
+  ts text not null  -- when the call was made: ISO 8601 UTC, milliseconds, Z
+    check (
+      ts is strftime('%Y-%m-%dT%H:%M:%fZ', ts)
+      and (substr(ts, 9, 2) < '29' or ts is strftime('%Y-%m-%dT%H:%M:%fZ', ts, '+0 days'))  -- no 30 February
+    ),
+  request_id text check (request_id <> ''),  -- the LLM call that asked for it; NULL: not known
+  tool_call_id text not null check (tool_call_id <> ''),
+  tool text not null check (tool <> ''),
+  server text check (server <> ''),  -- the MCP server, or who else offers the tool; NULL: not recorded
+  agent_id text check (agent_id <> ''),  -- NULL: the agent of the LLM call
+  resource_id text check (resource_id <> ''),  -- what it touched, as the cloud bill names it; NULL: nothing billable
+  operation text check (operation <> ''),
+  units real check (units between 0 and 1e18),  -- how much, in `unit`
+  unit text check (unit <> ''),
+  cost_usd real check (cost_usd between 0 and 1e9),  -- what the tool says it cost; NULL: it does not say
+  duration_ms integer check (duration_ms >= 0),
+  status text check (status <> ''),  -- ok or error; NULL: not known
+  arguments_digest text check (arguments_digest <> '')  -- SHA-256, hex
+) strict;
+
+create index audit_request_id on audit (request_id);
+create index audit_tool_call_id on audit (tool_call_id);
+
+create trigger audit_no_update before update on audit begin
+  select raise(abort, 'audit rows are never changed: record a correction as another row');
+end;
+
+create trigger audit_no_delete before delete on audit begin
+  select raise(abort, 'audit rows are never removed: record a correction as another row');
+end;
+
+create trigger audit_same_row before insert on audit
+when exists (select 1 from audit where tool_call_id = new.tool_call_id) begin
+  select raise(ignore) from audit
+  where tool_call_id = new.tool_call_id
+    and request_id is new.request_id
+    and tool = new.tool
+    and server is new.server
+    and agent_id is new.agent_id
+    and resource_id is new.resource_id
+    and operation is new.operation
+    and units is new.units
+    and unit is new.unit
+    and cost_usd is new.cost_usd
+    and duration_ms is new.duration_ms
+    and status is new.status
+    and arguments_digest is new.arguments_digest;
+end;
+
+-- Another account of the same tool call: the one that knows more counts, whatever order they came in.
+create trigger audit_same_tool_call after insert on audit
+when exists (select 1 from audit where tool_call_id = new.tool_call_id and request_id is new.request_id and id <> new.id) begin
+  insert into superseded_tool_call (id, by_id, reason)
+  select
+    iif(theirs.rank < ours.rank, theirs.id, ours.id),
+    iif(theirs.rank < ours.rank, ours.id, theirs.id),
+    iif(theirs.tool = ours.tool and theirs.resource_id is ours.resource_id and theirs.agent_id is ours.agent_id, 'revised', 'conflict')
+  from tool_call_rank as ours
+  join tool_call_rank as theirs
+    on theirs.tool_call_id = ours.tool_call_id and theirs.request_id is ours.request_id and theirs.id <> ours.id
+  where ours.id = new.id
+    and theirs.id not in (select id from superseded_tool_call)
+  order by theirs.id
+  on conflict (id) do nothing;
+end;

@@ -1,0 +1,122 @@
+create table ledger (
+  -- One row per model inference. Rows are never changed or removed: a correction is another row. A row that says the
+  -- same as one that is already there is ignored; one that says something else about the same inference is kept, and
+  -- `superseded_call` says which of the two does not count.
+  id integer primary key,  -- in the order of recording
+  ts text not null  -- when the call was made: ISO 8601 UTC, milliseconds, Z
+    check (
+      ts is strftime('%Y-%m-%dT%H:%M:%fZ', ts)
+      and (substr(ts, 9, 2) < '29' or ts is strftime('%Y-%m-%dT%H:%M:%fZ', ts, '+0 days'))  -- no 30 February
+    ),
+  agent_id text not null check (agent_id <> ''),
+  request_id text not null  -- the runtime's id; audit rows join on it
+    check (request_id <> ''),
+  prompt_tokens integer  -- all input, cache reads and writes included; NULL: the provider did not say
+    check (prompt_tokens between 0 and 1000000000),
+  completion_tokens integer  -- all output, reasoning included; NULL: the provider did not say
+    check (completion_tokens between 0 and 1000000000),
+  model text not null  -- as the provider names the model that answered
+    check (model <> ''),
+  provider text check (provider <> ''),  -- anthropic, openai, google, aws, …; NULL: not recorded
+  customer_id text check (customer_id <> ''),  -- on whose behalf; NULL: nobody's
+  session_id text check (session_id <> ''),
+  feature text check (feature <> ''),  -- NULL: the agent's feature at that time, see agent_assignment
+  cache_read_tokens integer check (cache_read_tokens >= 0),  -- part of prompt_tokens; NULL: not said
+  cache_write_tokens integer check (cache_write_tokens >= 0),  -- part of prompt_tokens, those for 1 hour included
+  cache_write_1h_tokens integer  -- part of cache_write_tokens
+    check (cache_write_1h_tokens >= 0),
+  reasoning_tokens integer check (reasoning_tokens >= 0),  -- part of completion_tokens
+  web_search_requests integer check (web_search_requests between 0 and 100000),  -- billed per request
+  service_tier text check (service_tier <> ''),  -- as served: batch, flex, priority, fast, …; NULL: standard
+  region text check (region <> ''),  -- where a price depends on it: Anthropic's inference_geo, …
+  response_id text check (response_id <> ''),  -- the provider's message id (msg_…, chatcmpl-…, resp_…)
+  part integer not null default 0 check (part >= 0),  -- which inference of a response that holds several
+  tier_tokens integer  -- what selects the long-context tier; NULL: prompt_tokens does
+    check (tier_tokens between 0 and 1000000000),
+  evidence text not null default 'manual'  -- how the counts came here
+    check (evidence in ('response', 'stream', 'partial', 'log', 'span', 'header', 'manual')),
+  reported_cost_usd real check (reported_cost_usd between 0 and 1000000),  -- what the provider says it charged
+  anomaly text check (anomaly <> ''),  -- what does not add up in the provider's counts; NULL: they add up
+  usage text  -- other billed units, a JSON object such as {"input_audio_tokens": 12}
+    check (usage is null or json_type(usage) = 'object'),
+  check (coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0) <= coalesce(prompt_tokens, 0)),
+  check (coalesce(cache_write_1h_tokens, 0) <= coalesce(cache_write_tokens, 0)),
+  check (coalesce(reasoning_tokens, 0) <= coalesce(completion_tokens, 0))
+) strict;
+
+create index ledger_request_id on ledger (request_id);
+
+create trigger ledger_no_update before update on ledger begin
+  select raise(abort, 'ledger rows are never changed: record a correction as another row');
+end;
+
+create trigger ledger_no_delete before delete on ledger begin
+  select raise(abort, 'ledger rows are never removed: record a correction as another row');
+end;
+
+-- The same row again, whatever its time: nothing to do.
+create trigger ledger_same_row before insert on ledger
+when exists (select 1 from ledger where request_id = new.request_id) begin
+  select raise(ignore) from ledger
+  where request_id = new.request_id
+    and part = new.part
+    and response_id is new.response_id
+    and agent_id = new.agent_id
+    and model = new.model
+    and prompt_tokens is new.prompt_tokens
+    and completion_tokens is new.completion_tokens
+    and provider is new.provider
+    and customer_id is new.customer_id
+    and session_id is new.session_id
+    and feature is new.feature
+    and cache_read_tokens is new.cache_read_tokens
+    and cache_write_tokens is new.cache_write_tokens
+    and cache_write_1h_tokens is new.cache_write_1h_tokens
+    and reasoning_tokens is new.reasoning_tokens
+    and web_search_requests is new.web_search_requests
+    and service_tier is new.service_tier
+    and region is new.region
+    and tier_tokens is new.tier_tokens
+    and evidence = new.evidence
+    and reported_cost_usd is new.reported_cost_usd
+    and anomaly is new.anomaly
+    and usage is new.usage;
+end;
+
+-- Another account of the same inference: `call_rank` says which of the two counts, whatever order they came in.
+create trigger ledger_same_inference after insert on ledger
+when exists (select 1 from ledger where request_id = new.request_id and id <> new.id) begin
+  insert into superseded_call (id, by_id, reason)
+  select
+    iif(theirs.rank < ours.rank, theirs.id, ours.id),
+    iif(theirs.rank < ours.rank, ours.id, theirs.id),
+    case
+      when theirs.content = ours.content
+        and coalesce(theirs.customer_id, ours.customer_id, '') = coalesce(ours.customer_id, theirs.customer_id, '')
+        then 'duplicate'
+      when iif(theirs.rank < ours.rank, theirs.evidence, ours.evidence) in ('partial', 'log')
+        and theirs.agent_id = ours.agent_id
+        then 'revised'
+      else 'conflict'
+    end
+  from call_rank as ours
+  join call_rank as theirs on theirs.request_id = ours.request_id and theirs.part = ours.part and theirs.id <> ours.id
+  where ours.id = new.id
+    and (theirs.response_id = ours.response_id or theirs.response_id is null or ours.response_id is null)
+    and theirs.id not in (select id from superseded_call)
+  order by theirs.id
+  on conflict (id) do nothing;
+end;
+
+-- A model, provider, tier or region not seen before: the library resolves its price, see rate_key.
+create trigger ledger_new_key after insert on ledger
+when not exists (
+  select 1 from rate_key
+  where model = new.model
+    and provider = coalesce(new.provider, '')
+    and service_tier = coalesce(new.service_tier, '')
+    and region = coalesce(new.region, '')
+) begin
+  insert into rate_key (model, provider, service_tier, region)
+  values (new.model, coalesce(new.provider, ''), coalesce(new.service_tier, ''), coalesce(new.region, ''));
+end;

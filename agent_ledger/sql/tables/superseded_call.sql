@@ -1,0 +1,7 @@
+create table superseded_call (
+  -- Ledger rows that do not count, because another row tells of the same inference. Written by triggers of `ledger`.
+  id integer primary key references ledger (id),
+  by_id integer not null references ledger (id),  -- the row that counts instead
+  reason text not null  -- duplicate: says the same; revised: a fuller account; conflict: they contradict each other
+    check (reason in ('duplicate', 'revised', 'conflict'))
+) strict;

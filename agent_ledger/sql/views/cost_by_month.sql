@@ -1,0 +1,27 @@
+/*
+What was spent each month? LLM calls only.
+
+Grain: one row per month.
+Reads: daily_cost.
+Sums to: call_cost, exactly; every axis has the same total.
+
+month               text     UTC month, YYYY-MM
+calls               integer  Inferences
+prompt_tokens       integer  All input tokens, cached ones included. NULL: not known for any call
+cache_read_tokens   integer  Part of prompt_tokens
+cache_write_tokens  integer  Part of prompt_tokens
+completion_tokens   integer  All output tokens, reasoning included. NULL: not known for any call
+cost_usd            real     US dollars, without the unpriced calls. NULL: all are unpriced
+unpriced_calls      integer  Calls whose cost is not known, so not in cost_usd
+*/
+select
+  cast(substr(day, 1, 7) as text) as month,
+  cast(sum(calls) as integer) as calls,
+  cast(sum(prompt_tokens) as integer) as prompt_tokens,
+  cast(sum(cache_read_tokens) as integer) as cache_read_tokens,
+  cast(sum(cache_write_tokens) as integer) as cache_write_tokens,
+  cast(sum(completion_tokens) as integer) as completion_tokens,
+  cast(sum(cost_4096ths) / 4096.0 + sum(cost_picos) / 1e12 as real) as cost_usd,
+  cast(sum(unpriced_calls) as integer) as unpriced_calls
+from daily_cost
+group by 1
