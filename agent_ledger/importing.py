@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from agent_ledger.errors import LedgerError
 from agent_ledger.hookspecs import Defaults, Importer
 from agent_ledger.recording import CALLS, TOOL_CALLS, Table, fields_of
-from agent_ledger.records import Call, Fact, Refused
+from agent_ledger.records import Call, Refused, ToolCall
 
 _CHUNK = 5_000
 
@@ -46,8 +45,10 @@ def import_file(
     facts = importer.read(file, defaults, advance)
     while chunk := list(islice(facts, _CHUNK)):
         summary.refused += [fact for fact in chunk if isinstance(fact, Refused)]
-        for table, rows in ((CALLS, _of(chunk, calls=True)), (TOOL_CALLS, _of(chunk, calls=False))):
-            added, already_there, refused = _insert(connection, table, rows)
+        for table, kind in ((CALLS, Call), (TOOL_CALLS, ToolCall)):
+            added, already_there, refused = _insert(
+                connection, table, [fact for fact in chunk if isinstance(fact, kind)]
+            )
             summary.added += added
             summary.already_there += already_there
             summary.refused += refused
@@ -55,24 +56,33 @@ def import_file(
     return summary
 
 
-def _of(chunk: Iterable[Fact], *, calls: bool) -> Iterator[dict[str, Any]]:
-    return (
-        dict(fields_of(fact)) for fact in chunk if not isinstance(fact, Refused) and isinstance(fact, Call) == calls
-    )
-
-
 def _insert(
-    connection: sqlite3.Connection, table: Table, records: Iterable[dict[str, Any]]
+    connection: sqlite3.Connection, table: Table, facts: Sequence[Call | ToolCall]
+) -> tuple[int, int, list[Refused]]:
+    """Insert facts, all at once where none is wrong, else one by one. Returns how many are new, old and refused."""
+    connection.execute("savepoint facts")
+    try:
+        added = connection.executemany(table.insert, map(table.row_of, facts)).rowcount if facts else 0
+    except (LedgerError, sqlite3.IntegrityError, OverflowError, UnicodeEncodeError):
+        connection.execute("rollback to facts")
+        return _insert_one_by_one(connection, table, facts)
+    finally:
+        connection.execute("release facts")
+    return added, len(facts) - added, []
+
+
+def _insert_one_by_one(
+    connection: sqlite3.Connection, table: Table, facts: Iterable[Call | ToolCall]
 ) -> tuple[int, int, list[Refused]]:
     added = already_there = 0
     refused: list[Refused] = []
-    for record in records:
+    for fact in facts:
         try:
-            inserted = connection.execute(table.insert, table.row(record)).rowcount
+            inserted = connection.execute(table.insert, table.row_of(fact)).rowcount
         except LedgerError as error:
             refused.append(Refused(None, str(error)))
         except (sqlite3.IntegrityError, OverflowError, UnicodeEncodeError) as error:
-            refused.append(Refused(None, str(table.refusal(record, error))))
+            refused.append(Refused(None, str(table.refusal(fields_of(fact), error))))
         else:
             added += inserted
             already_there += 1 - inserted

@@ -90,6 +90,19 @@ def store_answer(
     return replace(answer, outcome="changed" if last else "new", rows=len(rows))
 
 
+def news(connection: sqlite3.Connection, rows: Sequence[PriceRevision]) -> list[PriceRevision]:
+    """Those of `rows` whose source said something else about their model last, or nothing yet."""
+    said: dict[tuple[str, str | None, str], list[PriceRevision]] = {}
+    for row in rows:
+        said.setdefault((row.source, row.provider, row.model), []).append(row)
+    found: list[PriceRevision] = []
+    for (source, provider, model), group in said.items():
+        last = _last_said(connection, Answer(source=source, provider=provider, model=model, outcome="unknown"))
+        if {_said(row, True) for row in last} != {_said(row, True) for row in group}:
+            found += group
+    return found
+
+
 def store(connection: sqlite3.Connection, rows: Iterable[PriceRevision], now: str) -> None:
     """Append price rows as one recording. The caller has validated them."""
     latest = connection.execute("select max(recorded_at) from price_revision").fetchone()[0]

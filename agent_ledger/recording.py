@@ -10,6 +10,7 @@ import dataclasses
 import json
 import sqlite3
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any, Final
 
 from agent_ledger import clock
@@ -32,8 +33,8 @@ class Table:
             for field in dataclasses.fields(kind)
         }
         columns = list(self._empty)
+        self._values = attrgetter(*columns)
         self._required = [field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING]
-        self._unknowable = {"prompt_tokens", "completion_tokens"}  # required to be given, but None is an answer
         self.insert = f"insert into {name} ({', '.join(columns)}) values ({', '.join('?' * len(columns))})"
 
     def row(self, fields: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -55,6 +56,19 @@ class Table:
         ):
             return self._careful_row(record, fields)
         return values
+
+    def row_of(self, fact: Call | ToolCall) -> tuple[Any, ...]:
+        """The values to insert for a fact. Raises InvalidRecord like `row`, which does the same for a mapping."""
+        values: tuple[Any, ...] = self._values(fact)
+        if (
+            fact.ts is not None
+            and getattr(fact, self._made_id) is not None
+            and _PLAIN.issuperset(map(type, values))
+            and "\0" not in "".join([value for value in values if type(value) is str])
+            and len(fact.ts) == _CANONICAL_LENGTH
+        ):
+            return values
+        return self.row(fields_of(fact))
 
     def _careful_row(self, record: dict[str, Any], fields: Mapping[str, Any]) -> tuple[Any, ...]:
         for name in fields:

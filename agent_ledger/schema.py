@@ -95,6 +95,9 @@ def open_for_writing(path: Path, *, synchronous: str) -> sqlite3.Connection:
         _bring_up_to_date(connection)  # before WAL, so that the file's own header says whose it is
         connection.execute("pragma journal_mode = wal")
         connection.execute(f"pragma synchronous = {synchronous}")
+        connection.execute(
+            "pragma cache_size = -65536"
+        )  # 64 MB at most: ids are random, their index is all over the file
     except sqlite3.DatabaseError as error:
         connection.close()
         raise NotALedger(f"{path} can't be opened as a ledger: {error}") from error

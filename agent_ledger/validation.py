@@ -72,7 +72,9 @@ def check(fact: Call | ToolCall) -> None:
     """Raises InvalidRecord for what the ledger would refuse about `fact`."""
     required = _REQUIRED[type(fact)]
     for name in _FIELDS[type(fact)]:
-        _check_field(name, getattr(fact, name), name in required)
+        value = getattr(fact, name)
+        if value is not None or name in required:
+            _check_field(name, value)
     if isinstance(fact, Call):
         _check_parts(fact)
         _check_usage(fact.usage)
@@ -80,25 +82,17 @@ def check(fact: Call | ToolCall) -> None:
             raise InvalidRecord("evidence", fact.evidence, f"give one of {', '.join(EVIDENCE)}")
 
 
-def _check_field(name: str, value: object, required: bool) -> None:
+def _check_field(name: str, value: object) -> None:
     if name in _COUNTS:
-        if value is None and not required:
-            return
         if not isinstance(value, int) or isinstance(value, bool):
             raise InvalidRecord(name, value, "give a whole number")
         _check_range(name, value)
     elif name in _AMOUNTS:
-        _check_amount(name, value)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not -math.inf < value < math.inf:
+            raise InvalidRecord(name, value, "give a finite number")
+        _check_range(name, value)
     elif name != "usage":
-        _check_text(name, value, required)
-
-
-def _check_amount(name: str, value: object) -> None:
-    if value is None:
-        return
-    if not isinstance(value, int | float) or isinstance(value, bool) or not -math.inf < value < math.inf:
-        raise InvalidRecord(name, value, "give a finite number")
-    _check_range(name, value)
+        _check_text(name, value)
 
 
 def _check_range(name: str, value: float) -> None:
@@ -107,9 +101,7 @@ def _check_range(name: str, value: float) -> None:
         raise InvalidRecord(name, value, f"give a number from 0 to {most:,}")
 
 
-def _check_text(name: str, value: object, required: bool) -> None:
-    if value is None and not required:
-        return
+def _check_text(name: str, value: object) -> None:
     if not isinstance(value, str) or not value.strip():
         raise InvalidRecord(name, value, "give text that is not empty")
     if "\0" in value:
@@ -139,7 +131,7 @@ def _check_usage(usage: object) -> None:
     if not isinstance(usage, Mapping):
         raise InvalidRecord("usage", usage, "give an object of unit names and numbers")
     for unit, count in usage.items():
-        _check_text("usage", unit, True)
+        _check_text("usage", unit)
         if isinstance(count, bool) or not isinstance(count, int | float) or not math.isfinite(count) or count < 0:
             raise InvalidRecord(f"usage.{unit}", count, "give a finite number that is not negative")
         if count > LARGEST_COUNT:

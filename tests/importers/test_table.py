@@ -87,7 +87,7 @@ def test_null_is_unknown_and_missing_is_refused(jsonl):
             "cache_read_tokens is 1: it is a part of prompt_tokens, which is not known",
         ),
         (ROW | {"web_search_requests": 10**7}, "give a number from 0 to 100,000"),
-        (ROW | {"reported_cost_usd": 1e12}, "give a number from 0 to 100,000"),
+        (ROW | {"reported_cost_usd": 1e12}, "give a number from 0 to 1,000,000"),
         (ROW | {"reasoning_tokens": 8}, "it is a part of completion_tokens, which is 7"),
         (ROW | {"model": 7}, "model is 7: give text"),
         (ROW | {"model": " "}, "model is ' ': give text"),

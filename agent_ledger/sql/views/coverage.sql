@@ -27,9 +27,12 @@ with total as (
     sum(iif(cost_picos is null, 0, coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0))) as priced_tokens,
     coalesce(sum(cost_source = 'estimated'), 0) as estimated_calls,
     sum(cost_picos / 244140625) / 4096.0 + sum(cost_picos % 244140625) / 1e12 as cost_usd,
-    total(iif(team is null, 0, cost_usd)) as team_usd,
-    total(iif(feature is null, 0, cost_usd)) as feature_usd,
-    total(iif(customer_id is null, 0, cost_usd)) as customer_usd,
+    total(iif(team is null, 0, cost_picos / 244140625)) / 4096.0
+      + total(iif(team is null, 0, cost_picos % 244140625)) / 1e12 as team_usd,
+    total(iif(feature is null, 0, cost_picos / 244140625)) / 4096.0
+      + total(iif(feature is null, 0, cost_picos % 244140625)) / 1e12 as feature_usd,
+    total(iif(customer_id is null, 0, cost_picos / 244140625)) / 4096.0
+      + total(iif(customer_id is null, 0, cost_picos % 244140625)) / 1e12 as customer_usd,
     min(ts) as first_ts,
     max(ts) as last_ts
   from call_cost

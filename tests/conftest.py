@@ -1,0 +1,27 @@
+"""What all tests share: a deterministic hypothesis profile and an open ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from agent_ledger import Ledger, plugins
+
+settings.register_profile("ci", derandomize=True, deadline=None, database=None)
+settings.load_profile("ci")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """An open, empty ledger, with the price sources that everybody has."""
+    with Ledger(tmp_path / "ledger.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def no_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows what models cost, except the price rows of the test."""
+    monkeypatch.setattr(plugins, "price_sources", list)

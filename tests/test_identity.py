@@ -1,0 +1,338 @@
+"""Which row counts when several tell of the same inference or tool call: whatever the order, each once (C26-C30)."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support import add_prices, call, counted, price, query, raw, temporary_ledger, tool_call
+
+from agent_ledger import Ledger
+from agent_ledger.validation import EVIDENCE
+
+pytestmark = pytest.mark.usefixtures("no_sources")
+
+T1, T2, T3 = (f"2026-01-1{day}T12:00:00.000Z" for day in (1, 2, 3))
+slow = settings(
+    max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+
+
+def record(ledger: Ledger, *facts: dict[str, Any]) -> list[bool]:
+    return [ledger.record_call(**call(**fact)) for fact in facts]
+
+
+def outputs(ledger: Ledger) -> list[int]:
+    """completion_tokens of the rows that count."""
+    return sorted(row["completion_tokens"] for row in ledger.rows("usage"))
+
+
+def reasons(ledger: Ledger) -> list[str]:
+    return [reason for (reason,) in query(ledger, "select reason from superseded_call order by id")]
+
+
+def test_the_same_row_is_stored_once(ledger: Ledger) -> None:
+    assert record(ledger, {}, {}, {"ts": T1}) == [True, False, False]
+    assert query(ledger, "select count(*) from ledger") == [(1,)]
+    assert reasons(ledger) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"agent_id": "b"}, {"model": "n"}, {"prompt_tokens": 101}, {"completion_tokens": 11}, {"provider": "p"},
+        {"customer_id": "c"}, {"session_id": "s"}, {"feature": "f"}, {"cache_read_tokens": 1},
+        {"cache_write_tokens": 1}, {"reasoning_tokens": 1}, {"web_search_requests": 1}, {"service_tier": "batch"},
+        {"region": "us"}, {"response_id": "x"}, {"tier_tokens": 1}, {"evidence": "log"}, {"reported_cost_usd": 1.0},
+        {"anomaly": "odd"}, {"usage": {"u": 1}}, {"prompt_tokens": None}, {"completion_tokens": None},
+    ],
+)  # fmt: skip
+def test_c28_a_row_that_differs_anywhere_is_kept_but_one_counts(ledger: Ledger, changes: dict[str, Any]) -> None:
+    assert record(ledger, {}, changes) == [True, True]
+    assert query(ledger, "select count(*) from ledger") == [(2,)]
+    assert len(ledger.rows("usage")) == 1
+    assert len(reasons(ledger)) == 1
+
+
+def test_c28_other_content_under_the_same_id_is_a_conflict(ledger: Ledger) -> None:
+    record(ledger, {"completion_tokens": 10}, {"completion_tokens": 20})
+    assert reasons(ledger) == ["conflict"]
+    [row] = ledger.rows("request_conflicts")
+    assert row["request_id"] == "r"
+
+
+def test_c26_the_providers_id_need_not_be_unique(ledger: Ledger) -> None:
+    record(ledger, {"request_id": "r1", "response_id": "x"}, {"request_id": "r2", "response_id": "x"})
+    assert len(ledger.rows("usage")) == 2
+
+
+def test_c27_calls_without_ids_are_all_kept(ledger: Ledger) -> None:
+    assert record(ledger, {"request_id": None}, {"request_id": None}) == [True, True]
+    assert len(ledger.rows("usage")) == 2
+
+
+def test_responses_and_parts_of_one_request_are_inferences_of_their_own(ledger: Ledger) -> None:
+    record(
+        ledger,
+        {"response_id": "x", "part": 0, "completion_tokens": 1},
+        {"response_id": "x", "part": 1, "completion_tokens": 2},
+        {"response_id": "y", "part": 0, "completion_tokens": 3},
+    )
+    assert outputs(ledger) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_c30_an_account_without_response_id_is_of_the_same_call(ledger: Ledger, reverse: bool) -> None:
+    facts = [{"response_id": "x", "evidence": "response"}, {"response_id": None, "evidence": "span"}]
+    record(ledger, *(reversed(facts) if reverse else facts))
+    [row] = ledger.rows("usage")
+    assert row["response_id"] == "x"
+    assert reasons(ledger) == ["duplicate"]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_c29_a_batch_that_is_polled_counts_once(ledger: Ledger, reverse: bool) -> None:
+    facts = [{"evidence": "partial", "completion_tokens": 1}, {"evidence": "response", "completion_tokens": 9}]
+    record(ledger, *(reversed(facts) if reverse else facts))
+    assert outputs(ledger) == [9]
+    assert reasons(ledger) == ["revised"]
+    assert ledger.rows("request_conflicts") == []
+
+
+BETTER = ["partial", "span", "log", "header", "response"]
+
+
+@pytest.mark.parametrize(("worse", "better"), list(zip(BETTER, BETTER[1:], strict=False)))
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_better_evidence_counts(ledger: Ledger, worse: str, better: str, reverse: bool) -> None:
+    facts = [
+        {"evidence": worse, "completion_tokens": 99, "ts": T1},
+        {"evidence": better, "completion_tokens": 1, "ts": T2},
+    ]
+    record(ledger, *(reversed(facts) if reverse else facts))
+    assert outputs(ledger) == [1]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (1, 0, 2)])
+def test_the_later_line_of_a_log_counts(ledger: Ledger, order: tuple[int, ...]) -> None:
+    lines = [{"evidence": "log", "ts": ts, "completion_tokens": n} for ts, n in ((T1, 5), (T2, 9), (T3, 7))]
+    record(ledger, *(lines[index] for index in order))
+    assert outputs(ledger) == [7]
+    assert set(reasons(ledger)) == {"revised"}
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_earlier_of_other_records_counts(ledger: Ledger, reverse: bool) -> None:
+    facts = [{"ts": T1, "completion_tokens": 5}, {"ts": T2, "completion_tokens": 9}]
+    record(ledger, *(reversed(facts) if reverse else facts))
+    assert outputs(ledger) == [5]
+
+
+def test_another_customer_is_a_conflict_and_an_unknown_one_is_not(ledger: Ledger) -> None:
+    record(ledger, {"customer_id": "acme"}, {"customer_id": None}, {"request_id": "q", "customer_id": "acme"})
+    assert reasons(ledger) == ["duplicate"]
+    record(ledger, {"request_id": "q", "customer_id": "beta"})
+    assert reasons(ledger) == ["duplicate", "conflict"]
+
+
+def test_every_chain_of_superseded_rows_ends_at_one_that_counts(ledger: Ledger) -> None:
+    record(ledger, *({"evidence": evidence, "completion_tokens": n} for n, evidence in enumerate(EVIDENCE)))
+    known = dict(query(ledger, "select id, by_id from superseded_call"))
+    [row] = ledger.rows("usage")
+    for start in known:
+        seen = [start]
+        while seen[-1] in known:
+            seen.append(known[seen[-1]])
+            assert len(seen) < 20
+        assert seen[-1] == row["id"]
+
+
+# What determines the cost and the owner of a call; the time aside, see test_the_time_of_the_same_row_does_not_decide.
+CONTENT = (
+    *("agent_id", "model", "provider", "prompt_tokens", "completion_tokens", "cache_read_tokens", "customer_id"),
+    *("cache_write_tokens", "cache_write_1h_tokens", "reasoning_tokens", "web_search_requests", "service_tier"),
+    *("region", "tier_tokens", "reported_cost_usd", "anomaly", "usage", "feature", "part", "response_id"),
+)
+
+
+def content(ledger: Ledger) -> Counter[str]:
+    """The rows that count, without their ids and times."""
+    return Counter(json.dumps([row[name] for name in CONTENT]) for row in counted(ledger))
+
+
+def totals(ledger: Ledger) -> list[dict[str, Any]]:
+    return [*ledger.rows("cost_by_agent"), *ledger.rows("cost_by_customer"), *ledger.rows("cost_by_model")]
+
+
+@st.composite
+def accounts(draw: st.DrawFn, **fixed: st.SearchStrategy[Any]) -> dict[str, Any]:
+    """One account of one of few inferences. The time follows from what is said, as in a log that is read twice."""
+    reads = draw(st.sampled_from([None, 0, 5]))
+    fields: dict[str, Any] = {
+        "agent_id": draw(st.sampled_from(["a", "a", "b"])),
+        "request_id": draw(st.sampled_from(["r", "s"])),
+        "response_id": draw(st.sampled_from([None, "x", "y"])),
+        "part": draw(st.sampled_from([0, 0, 1])),
+        "evidence": draw(st.sampled_from(EVIDENCE)),
+        "prompt_tokens": draw(st.sampled_from([100, 101])),
+        "completion_tokens": draw(st.sampled_from([10, 11])),
+        "cache_read_tokens": reads,
+        **{name: draw(strategy) for name, strategy in fixed.items()},
+    }
+    minute = fields["prompt_tokens"] + fields["completion_tokens"] - 110
+    return call(**fields, ts=f"2026-01-15T12:0{minute}:00.000Z")
+
+
+def same_in_any_order(facts: list[dict[str, Any]], chance: random.Random) -> None:
+    rate = price(input=3, cache_read=1, cache_write=5, cache_write_1h=7, output=11, reasoning=13, web_search=1000)
+    with temporary_ledger() as one, temporary_ledger() as other:
+        shuffled = list(facts)
+        chance.shuffle(shuffled)
+        for ledger, order in ((one, facts), (other, shuffled)):
+            ledger.record_calls(order)
+            add_prices(ledger, rate)
+        assert content(one) == content(other)
+        assert totals(one) == totals(other)
+
+
+@slow
+@given(st.lists(accounts(), min_size=2, max_size=7), st.randoms(use_true_random=False))
+def test_the_order_does_not_decide(facts: list[dict[str, Any]], chance: random.Random) -> None:
+    same_in_any_order(facts, chance)
+
+
+DETAILS: dict[str, st.SearchStrategy[Any]] = {
+    "cache_write_tokens": st.sampled_from([None, 20, 30]),
+    "cache_write_1h_tokens": st.sampled_from([None, 5, 20]),
+    "reasoning_tokens": st.sampled_from([None, 1, 9]),
+    "web_search_requests": st.sampled_from([None, 1, 2]),
+    "tier_tokens": st.sampled_from([None, 1, 200]),
+    "reported_cost_usd": st.sampled_from([None, 0.5, 1.5]),
+    "anomaly": st.sampled_from([None, "odd", "odder"]),
+    "usage": st.sampled_from([None, {"u": 1}, {"u": 2}]),
+    "customer_id": st.sampled_from([None, "acme", "beta"]),
+    "session_id": st.sampled_from([None, "s1", "s2"]),
+    "feature": st.sampled_from([None, "f", "g"]),
+    "provider": st.sampled_from([None, "p", "q"]),
+    "service_tier": st.sampled_from([None, "batch", "flex"]),
+    "region": st.sampled_from([None, "us", "eu"]),
+    "model": st.sampled_from(["m", "n"]),
+}
+
+
+@pytest.mark.parametrize("name", DETAILS)
+def test_the_order_of_rows_that_differ_in_one_thing_does_not_decide(ledger: Ledger, name: str) -> None:
+    """Everything that decides about money must take part in the rank, so that no two rows that differ tie."""
+    # The strategies sample from lists; their last two values always differ.
+    values = {"model": ["m", "n"]}.get(name) or list(DETAILS[name].elements)[1:]  # type: ignore[attr-defined]
+    base = {"cache_write_tokens": 20} if name == "cache_write_1h_tokens" else {}
+    with temporary_ledger() as other:
+        record(ledger, *({**base, name: value} for value in values))
+        record(other, *({**base, name: value} for value in reversed(values)))
+        assert content(ledger) == content(other)
+
+
+@slow
+@given(st.data(), st.randoms(use_true_random=False))
+def test_the_order_does_not_decide_whatever_differs(data: st.DataObject, chance: random.Random) -> None:
+    names = data.draw(st.lists(st.sampled_from(sorted(DETAILS)), max_size=3, unique=True))
+    if "cache_write_1h_tokens" in names:
+        names = [name for name in names if name != "cache_write_tokens"]
+    fixed = {name: DETAILS[name] for name in names}
+    if "cache_write_1h_tokens" in names:
+        fixed["cache_write_tokens"] = st.just(20)
+    same_in_any_order(data.draw(st.lists(accounts(**fixed), min_size=2, max_size=6)), chance)
+
+
+@pytest.mark.parametrize("evidence", ["log", "response"])
+def test_the_time_of_the_same_row_does_not_decide(ledger: Ledger, evidence: str) -> None:
+    """The same content at two times, and another in between: a repeated row is ignored, so its time must not matter."""
+    facts = [{"evidence": evidence, "ts": ts, "completion_tokens": n} for ts, n in ((T1, 1), (T2, 2), (T3, 1))]
+    with temporary_ledger() as other:
+        record(ledger, *facts)
+        record(other, *reversed(facts))
+        assert content(ledger) == content(other)
+
+
+# -- tool calls -------------------------------------------------------------------------------------------------------
+
+
+def tools(ledger: Ledger) -> Counter[str]:
+    with raw(ledger) as connection:
+        found = connection.execute(
+            "select request_id, tool_call_id, tool, resource_id, operation, agent_id, units, cost_usd, duration_ms, status"
+            " from audit where id not in (select id from superseded_tool_call)"
+        ).fetchall()
+    return Counter(map(str, found))
+
+
+def test_the_same_tool_call_is_stored_once(ledger: Ledger) -> None:
+    fields = tool_call(units=1.5, unit="s", cost_usd=0.25)
+    assert [ledger.record_tool_call(**fields), ledger.record_tool_call(**{**fields, "ts": T1})] == [True, False]
+
+
+def test_tool_calls_without_an_id_are_all_kept(ledger: Ledger) -> None:
+    assert [ledger.record_tool_call(**tool_call(tool_call_id=None)) for _ in range(2)] == [True, True]
+    assert len(tools(ledger)) >= 1
+    assert sum(tools(ledger).values()) == 2
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_account_that_knows_how_a_tool_call_ended_counts(ledger: Ledger, reverse: bool) -> None:
+    facts = [tool_call(status=None), tool_call(status="ok", duration_ms=3)]
+    for fact in reversed(facts) if reverse else facts:
+        ledger.record_tool_call(**fact)
+    assert query(
+        ledger, "select status from audit where id not in (select id from superseded_tool_call)"
+    ) == [("ok",)]
+    assert query(ledger, "select reason from superseded_tool_call") == [("revised",)]
+
+
+def test_another_tool_under_the_same_id_is_a_conflict(ledger: Ledger) -> None:
+    for tool in ("read", "write"):
+        ledger.record_tool_call(**tool_call(tool=tool))
+    assert query(ledger, "select reason from superseded_tool_call") == [("conflict",)]
+    assert [row["kind"] for row in ledger.rows("request_conflicts")] == ["tool"]
+
+
+def test_the_id_of_a_tool_call_is_that_of_its_request(ledger: Ledger) -> None:
+    for request in ("r1", "r2"):
+        ledger.record_tool_call(**tool_call(request_id=request))
+    assert sum(tools(ledger).values()) == 2
+
+
+@st.composite
+def tool_accounts(draw: st.DrawFn) -> dict[str, Any]:
+    fields = {
+        "request_id": draw(st.sampled_from([None, "r", "s"])),
+        "tool_call_id": draw(st.sampled_from(["x", "y"])),
+        "tool": draw(st.sampled_from(["t", "u"])),
+        "server": draw(st.sampled_from([None, "srv"])),
+        "status": draw(st.sampled_from([None, "ok", "error"])),
+        "resource_id": draw(st.sampled_from([None, "bucket"])),
+        "operation": draw(st.sampled_from([None, "get", "put"])),
+        "agent_id": draw(st.sampled_from([None, "a"])),
+        "units": draw(st.sampled_from([None, 1, 2.5])),
+        "unit": draw(st.sampled_from([None, "s"])),
+        "cost_usd": draw(st.sampled_from([None, 0.5])),
+        "duration_ms": draw(st.sampled_from([None, 5])),
+        "arguments_digest": draw(st.sampled_from([None, "d", "e"])),
+    }
+    minute = sum(map(ord, f"{fields['tool']}{fields['status']}")) % 3
+    return {**fields, "ts": f"2026-01-15T12:0{minute}:00.000Z"}
+
+
+@slow
+@given(st.lists(tool_accounts(), min_size=2, max_size=6), st.randoms(use_true_random=False))
+def test_the_order_of_tool_calls_does_not_decide(facts: list[dict[str, Any]], chance: random.Random) -> None:
+    with temporary_ledger() as one, temporary_ledger() as other:
+        shuffled = list(facts)
+        chance.shuffle(shuffled)
+        one.record_tool_calls(facts)
+        other.record_tool_calls(shuffled)
+        assert tools(one) == tools(other)

@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from support import axis_rows, spent
+
+from agent_ledger import Ledger
+
+
+def test_given_rows_expected_rows(ledger: Ledger, no_sources: None) -> None:  # noqa: ARG001
+    spent(ledger)
+    assert axis_rows(ledger, "cost_by_customer") == {
+        "acme": (2, 200, 20, 0.00025, 1),
+        "(unattributed)": (2, 100, 15, 0.0003, 1),
+    }
+
+
+def test_an_empty_ledger_has_no_rows(ledger: Ledger) -> None:
+    assert ledger.rows("cost_by_customer") == []
