@@ -60,8 +60,8 @@ def parse(value: object) -> str:
 def local_midnight(day: date, zone: ZoneInfo) -> str:
     """The moment at which `day` begins in `zone`.
 
-    Where the clock shows midnight twice it is the first; where it skips midnight, the moment of the skip. Consecutive
-    days share their boundary, so days always add up to the period.
+    Where the clock shows midnight twice it is the first; where it jumps from midnight on, the moment of the jump.
+    Consecutive days share their boundary, so days always add up to the period.
     """
     return timestamp(datetime(day.year, day.month, day.day, tzinfo=zone))
 

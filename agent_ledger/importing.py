@@ -46,9 +46,8 @@ def import_file(
     while chunk := list(islice(facts, _CHUNK)):
         summary.refused += [fact for fact in chunk if isinstance(fact, Refused)]
         for table, kind in ((CALLS, Call), (TOOL_CALLS, ToolCall)):
-            added, already_there, refused = _insert(
-                connection, table, [fact for fact in chunk if isinstance(fact, kind)]
-            )
+            wanted = [fact for fact in chunk if isinstance(fact, kind)]
+            added, already_there, refused = _insert(connection, table, wanted, file)
             summary.added += added
             summary.already_there += already_there
             summary.refused += refused
@@ -57,7 +56,7 @@ def import_file(
 
 
 def _insert(
-    connection: sqlite3.Connection, table: Table, facts: Sequence[Call | ToolCall]
+    connection: sqlite3.Connection, table: Table, facts: Sequence[Call | ToolCall], file: Path
 ) -> tuple[int, int, list[Refused]]:
     """Insert facts, all at once where none is wrong, else one by one. Returns how many are new, old and refused."""
     connection.execute("savepoint facts")
@@ -65,14 +64,14 @@ def _insert(
         added = connection.executemany(table.insert, map(table.row_of, facts)).rowcount if facts else 0
     except (LedgerError, sqlite3.IntegrityError, OverflowError, UnicodeEncodeError):
         connection.execute("rollback to facts")
-        return _insert_one_by_one(connection, table, facts)
+        return _insert_one_by_one(connection, table, facts, file)
     finally:
         connection.execute("release facts")
     return added, len(facts) - added, []
 
 
 def _insert_one_by_one(
-    connection: sqlite3.Connection, table: Table, facts: Iterable[Call | ToolCall]
+    connection: sqlite3.Connection, table: Table, facts: Iterable[Call | ToolCall], file: Path
 ) -> tuple[int, int, list[Refused]]:
     added = already_there = 0
     refused: list[Refused] = []
@@ -82,7 +81,7 @@ def _insert_one_by_one(
         except LedgerError as error:
             refused.append(Refused(None, str(error)))
         except (sqlite3.IntegrityError, OverflowError, UnicodeEncodeError) as error:
-            refused.append(Refused(None, str(table.refusal(fields_of(fact), error))))
+            refused.append(Refused(None, str(table.refusal(fields_of(fact), error, file))))
         else:
             added += inserted
             already_there += 1 - inserted

@@ -21,6 +21,7 @@ from agent_ledger.importing import Imported, import_file
 from agent_ledger.prices.rules import validate
 from agent_ledger.recording import CALLS, TOOL_CALLS, Table, fields_of
 from agent_ledger.records import Assignment, Call, PriceRevision, Row, ToolCall
+from agent_ledger.validation import check_text
 
 _log = logging.getLogger("agent_ledger")
 _CHUNK = 10_000
@@ -141,8 +142,9 @@ class Ledger:
         What is not given stays as it was at that moment. `valid_from` None: since ever, for an agent without
         assignment; for others, from the present UTC day on. Returns what holds from then on.
         """
-        if not agent_id:
-            raise InvalidRecord("agent_id", agent_id, "give the agent's id")
+        for name, value in {"agent_id": agent_id, "team": team, "feature": feature, "owner": owner}.items():
+            if value is not None or name == "agent_id":
+                check_text(name, value)
         if team is None and feature is None and owner is None:
             raise LedgerError(f"nothing to assign {agent_id} to: give a team, a feature or an owner")
         with self._transaction() as connection:
@@ -267,7 +269,7 @@ class Ledger:
             with self._lock:
                 return self._live().execute(table.insert, row).rowcount == 1
         except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
-            raise table.refusal(fields, error) from error
+            raise table.refusal(fields, error, self.path) from error
 
     def _record_many(self, table: Table, records: Iterable[Mapping[str, Any] | Call | ToolCall]) -> Recorded:
         rest = iter(records)
@@ -278,17 +280,24 @@ class Ledger:
                 with self._transaction() as connection:
                     added += connection.executemany(table.insert, rows).rowcount
             except (sqlite3.IntegrityError, OverflowError, UnicodeEncodeError) as error:
-                raise _first_refusal(table, chunk, error) from error
+                raise self._first_refusal(table, chunk, error) from error
             total += len(chunk)
         return Recorded(added=added, already_there=total - added)
+
+    def _first_refusal(self, table: Table, chunk: Sequence[Mapping[str, Any]], error: Exception) -> LedgerError:
+        for fields in chunk:
+            refusal = table.refusal(fields, error, self.path)
+            if isinstance(refusal, InvalidRecord):
+                return refusal
+        return LedgerError(f"a record was refused: {error}")
 
 
 @contextmanager
 def reading(path: str | os.PathLike[str], *, as_of: object = None) -> Iterator[sqlite3.Connection]:
     """A connection that can only read: the views of this package, and the prices known at the moment `as_of`.
 
-    Rows are `sqlite3.Row`. Where the file has older views, or models whose prices were not looked up, the connection
-    gets its own, and the file stays as it is. Raises NotALedger.
+    Rows are `sqlite3.Row`. Where the file has older views the connection gets its own, and the file stays as it is.
+    Raises NotALedger.
     """
     moment = None
     if as_of is not None:
@@ -319,15 +328,3 @@ def select(connection: sqlite3.Connection, view: str, equal: Mapping[str, Any]) 
     condition = " and ".join(f'"{column}" is ?' for column in equal) or "true"
     found = connection.execute(f'select * from "{view}" where {condition}', list(equal.values()))
     return [dict(row) for row in found]
-
-
-def _first_refusal(table: Table, chunk: Sequence[Mapping[str, Any]], error: Exception) -> LedgerError:
-    for fields in chunk:
-        try:
-            table.row(fields)
-        except LedgerError as found:
-            return found
-        refusal = table.refusal(fields, error)
-        if isinstance(refusal, InvalidRecord):
-            return refusal
-    return LedgerError(f"a record was refused: {error}")

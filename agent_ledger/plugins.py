@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Any
 
 import pluggy
 
 from agent_ledger import hookspecs
 from agent_ledger.hookspecs import Importer, PriceSource
+
+_log = logging.getLogger("agent_ledger")
 
 # Built-ins come through the same door as everybody else. As text, so that no import points upwards.
 _BUILT_IN = (
@@ -25,13 +29,19 @@ _BUILT_IN = (
 
 @cache
 def manager() -> pluggy.PluginManager:
-    """The plugin manager of this process. Raises pluggy's PluginValidationError for a hook that does not exist."""
+    """The plugin manager of this process. A plugin that can't be loaded, or has a hook that is none, is left out."""
     plugins = pluggy.PluginManager("agent_ledger")
     plugins.add_hookspecs(hookspecs)
     for name in _BUILT_IN:
         plugins.register(import_module(name), name=name)
-    plugins.load_setuptools_entrypoints("agent_ledger")
-    plugins.check_pending()
+    for entry_point in sorted(entry_points(group="agent_ledger"), key=lambda entry_point: entry_point.name):
+        try:
+            plugins.register(entry_point.load(), name=entry_point.name)
+            plugins.check_pending()
+        except Exception:  # a plugin is somebody else's code; the others and the built-ins go on
+            if plugins.has_plugin(entry_point.name):
+                plugins.unregister(name=entry_point.name)
+            _log.warning("The plugin %s can't be used", entry_point.name, exc_info=True)
     return plugins
 
 

@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from operator import attrgetter
+from pathlib import Path
 from typing import Any, Final
 
 from agent_ledger import clock
@@ -82,7 +83,7 @@ class Table:
             record["usage"] = json.dumps(dict(record["usage"]), sort_keys=True)
         return tuple(record.values())
 
-    def refusal(self, fields: Mapping[str, Any], error: Exception) -> LedgerError:
+    def refusal(self, fields: Mapping[str, Any], error: Exception, file: Path) -> LedgerError:
         """Why SQLite refused a record, as an error that names the field."""
         record = self._empty | fields  # type: ignore[operator]
         try:
@@ -94,7 +95,7 @@ class Table:
             return found
         if isinstance(error, sqlite3.IntegrityError | OverflowError | UnicodeEncodeError):
             return LedgerError(f"the record was refused: {error}")
-        return LedgerError(f"the ledger can't be written: {error}")
+        return LedgerError(f"{file} can't be written: {error}")
 
 
 def _time(value: object) -> str:

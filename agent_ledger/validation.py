@@ -92,7 +92,7 @@ def _check_field(name: str, value: object) -> None:
             raise InvalidRecord(name, value, "give a finite number")
         _check_range(name, value)
     elif name != "usage":
-        _check_text(name, value)
+        check_text(name, value)
 
 
 def _check_range(name: str, value: float) -> None:
@@ -101,7 +101,8 @@ def _check_range(name: str, value: float) -> None:
         raise InvalidRecord(name, value, f"give a number from 0 to {most:,}")
 
 
-def _check_text(name: str, value: object) -> None:
+def check_text(name: str, value: object) -> None:
+    """Raises InvalidRecord where `value` is not text that can be stored and read again."""
     if not isinstance(value, str) or not value.strip():
         raise InvalidRecord(name, value, "give text that is not empty")
     if "\0" in value:
@@ -131,7 +132,7 @@ def _check_usage(usage: object) -> None:
     if not isinstance(usage, Mapping):
         raise InvalidRecord("usage", usage, "give an object of unit names and numbers")
     for unit, count in usage.items():
-        _check_text("usage", unit)
+        check_text("usage", unit)
         if isinstance(count, bool) or not isinstance(count, int | float) or not math.isfinite(count) or count < 0:
             raise InvalidRecord(f"usage.{unit}", count, "give a finite number that is not negative")
         if count > LARGEST_COUNT:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from support import empty_file
 
 from agent_ledger import Ledger, plugins
 
@@ -17,7 +18,9 @@ settings.load_profile("ci")
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     """An open, empty ledger, with the price sources that everybody has."""
-    with Ledger(tmp_path / "ledger.db") as opened:
+    path = tmp_path / "ledger.db"
+    path.write_bytes(empty_file())
+    with Ledger(path) as opened:
         yield opened
 
 

@@ -26,7 +26,8 @@ def test_a_sound_ledger_has_no_rows(ledger: Ledger) -> None:
 
 
 def test_every_check_is_run_and_says_its_name(ledger: Ledger) -> None:
-    ledger.record_call(**call(anomaly="odd"))
+    ledger.record_call(**call(request_id="q", anomaly="odd"))
+    ledger.record_call(**call())
     ledger.record_call(**call(completion_tokens=99))
     ledger.record_tool_call(**tool_call(request_id="missing"))
     with raw(ledger) as connection:
@@ -55,7 +56,9 @@ def test_a_damaged_file_is_found(ledger: Ledger) -> None:
     sound(ledger)
     with raw(ledger) as connection:
         connection.execute("pragma writable_schema = on")
-        connection.execute("update sqlite_schema set sql = replace(sql, 'request_id', 'model') where name = 'ledger_request_id'")
+        connection.execute(
+            "update sqlite_schema set sql = replace(sql, '(request_id)', '(model)') where name = 'ledger_request_id'"
+        )
     with raw(ledger) as connection:
         found = [row for row in checks.run(connection) if row["check"] == "integrity"]
     assert found

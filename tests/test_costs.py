@@ -309,9 +309,7 @@ class TestRealPrices:
         for tokens in (threshold - 1, threshold, threshold + 1):
             fields = {"model": model, "prompt_tokens": tokens, "completion_tokens": 0, "ts": "2026-11-01T00:00:00Z"}
             ledger.record_call(**call(provider=provider, request_id=str(tokens), **fields))
-        below, at, above = (
-            Fraction(row["cost_picos"], row["prompt_tokens"]) for row in ledger.rows("call_cost")
-        )
+        below, at, above = (Fraction(row["cost_picos"], row["prompt_tokens"]) for row in ledger.rows("call_cost"))
         assert below < above
         assert at == (above if inclusive else below)
 
@@ -380,9 +378,7 @@ class TestRealPrices:
         assert batch == plain / 2
 
     def test_c54_web_searches_are_added(self, ledger: Ledger) -> None:
-        cost = dollars(
-            ledger, model="claude-sonnet-4-5", prompt_tokens=0, completion_tokens=0, web_search_requests=10
-        )
+        cost = dollars(ledger, model="claude-sonnet-4-5", prompt_tokens=0, completion_tokens=0, web_search_requests=10)
         assert cost == Decimal("0.1")
 
     def test_c78_c79_inferences_of_one_response_are_added(self, ledger: Ledger) -> None:

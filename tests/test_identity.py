@@ -18,9 +18,7 @@ from agent_ledger.validation import EVIDENCE
 pytestmark = pytest.mark.usefixtures("no_sources")
 
 T1, T2, T3 = (f"2026-01-1{day}T12:00:00.000Z" for day in (1, 2, 3))
-slow = settings(
-    max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
+slow = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 
 
 def record(ledger: Ledger, *facts: dict[str, Any]) -> list[bool]:
@@ -287,9 +285,7 @@ def test_the_account_that_knows_how_a_tool_call_ended_counts(ledger: Ledger, rev
     facts = [tool_call(status=None), tool_call(status="ok", duration_ms=3)]
     for fact in reversed(facts) if reverse else facts:
         ledger.record_tool_call(**fact)
-    assert query(
-        ledger, "select status from audit where id not in (select id from superseded_tool_call)"
-    ) == [("ok",)]
+    assert query(ledger, "select status from audit where id not in (select id from superseded_tool_call)") == [("ok",)]
     assert query(ledger, "select reason from superseded_tool_call") == [("revised",)]
 
 

@@ -71,9 +71,7 @@ class TestRecording:
         assert [request_id[:9] for request_id, _ in made] == sorted(request_id[:9] for request_id, _ in made)
         assert all(before <= ts <= clock.now() for _, ts in made)
 
-    def test_a_bad_row_stops_its_chunk_and_nothing_else(
-        self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_bad_row_stops_its_chunk_and_nothing_else(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ledger_module, "_CHUNK", 10)
         rows = [call(request_id=str(number)) for number in range(35)]
         broken = [*rows[:25], call(request_id="bad", prompt_tokens=-1), *rows[25:]]

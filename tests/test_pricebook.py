@@ -76,7 +76,9 @@ def test_c41_a_source_that_fails_leaves_its_price_and_says_so(used: Ledger) -> N
     assert cost(used) == 450_000_000
 
 
-@pytest.mark.parametrize("bad", [{"input": -1}, {"output": -1_000_000}, {"input": 0, "output": 0}, {"input": 5 * 10**9}])
+@pytest.mark.parametrize(
+    "bad", [{"input": -1}, {"output": -1_000_000}, {"input": 0, "output": 0}, {"input": 5 * 10**9}]
+)
 def test_c57_c81_absurd_prices_are_refused(used: Ledger, bad: dict[str, int]) -> None:
     source = Source([PRICE])
     sync(used, source)

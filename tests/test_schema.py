@@ -162,7 +162,7 @@ def test_a_view_that_differs_or_is_missing_is_refreshed(path: Path, wrong: str) 
 
 
 def test_an_older_package_does_not_put_older_views_back(path: Path) -> None:
-    newer = "CREATE VIEW \"usage\" AS select *, 1 as news from ledger"
+    newer = 'CREATE VIEW "usage" AS select *, 1 as news from ledger'
     replace_view(path, newer, views_from="99.0.0")
     with Ledger(path) as ledger:
         assert stored_view(path) == newer
@@ -216,9 +216,7 @@ def test_migrations_run_forward_in_order_and_once(path: Path, migrations: dict[s
         "create table half (x integer); update ledger set agent_id = 'x';",
     ],
 )
-def test_a_migration_that_fails_leaves_the_file_as_it_was(
-    path: Path, migrations: dict[str, str], broken: str
-) -> None:
+def test_a_migration_that_fails_leaves_the_file_as_it_was(path: Path, migrations: dict[str, str], broken: str) -> None:
     migrations["0002_sound"] = "create table sound (x integer);"
     migrations["0003_broken"] = broken
     with closing(sqlite3.connect(path)) as connection:

@@ -13,6 +13,7 @@ from agent_ledger import clock
 from agent_ledger.cli.options import ledger_argument
 from agent_ledger.cli.output import plain
 from agent_ledger.ledger import Ledger
+from agent_ledger.recording import CALLS
 from agent_ledger.validation import EVIDENCE
 
 _UNKNOWN = "unknown"
@@ -104,6 +105,10 @@ def record(ledger: Path, request_id: str | None, **fields: Any) -> None:
           --prompt-tokens 900 --cache-read-tokens 512 --completion-tokens 80 --customer-id acme
     """
     request_id = f"req_{clock.sortable_id()}" if request_id is None else request_id
+    CALLS.row({"request_id": request_id, **fields})  # refuses bad values before a file is made for them
     with Ledger(ledger) as book:
         added = book.record_call(request_id=request_id, **fields)
+        conflicts = added and book.rows("request_conflicts", kind="llm", request_id=request_id)
     click.echo(plain(f"recorded {request_id}" if added else f"already there: {request_id}"))
+    if conflicts:
+        click.echo("another row says something else about this request, and one of them counts: see request_conflicts")

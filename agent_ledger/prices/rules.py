@@ -43,7 +43,8 @@ def validate(rows: Sequence[PriceRevision], free: bool = False) -> None:
     for complaint in complaints(rows, free):
         row = rows[complaint.row]
         raise InvalidPrice(
-            f"{row.source} has a price for {row.model} whose {complaint.field} is {complaint.value!r}: "
+            f"{row.source} has a price for {row.model} whose {complaint.field} is {complaint.value!r}"
+            f"{' pico-dollars' if complaint.field in PRICES and complaint.value is not None else ''}: "
             f"{complaint.remedy}"
         )
 
@@ -79,6 +80,10 @@ def is_free(row: PriceRevision) -> bool:
 
 
 def _problems(row: PriceRevision, free: bool) -> Iterator[tuple[str, object, str]]:
+    for name in ("model", "provider", "service_tier", "region"):
+        text = getattr(row, name)
+        if text is not None and (not text.strip() or "\0" in text):
+            yield name, text, "give text that is not empty"
     amounts = {name: getattr(row, name) for name in PRICES if getattr(row, name) is not None} | dict(row.units or {})
     for name, amount in amounts.items():
         per_token = name in TOKEN_BUCKETS or name.endswith("_tokens")

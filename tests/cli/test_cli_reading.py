@@ -71,12 +71,12 @@ def test_check_finds(book, run):
     result = run("check", book)
     assert result.exit_code == 1
     assert "unpriced_calls" in result.stdout
-    assert "nobody-knows-it, 1 calls" in result.stdout
+    assert "nobody-knows-it, 1 call" in result.stdout
     assert result.stdout.endswith("\n1 problem found\n")
     found = run("check", book, "--json")
     assert found.exit_code == 1
     assert [(row["check"], row["subject"]) for row in json.loads(found.stdout)] == [
-        ("unpriced_calls", "nobody-knows-it, 1 calls")
+        ("unpriced_calls", "nobody-knows-it, 1 call")
     ]
     assert run("check", book, "--csv").stdout.startswith("check,subject,problem\nunpriced_calls,")
 

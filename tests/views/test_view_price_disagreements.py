@@ -18,7 +18,7 @@ def test_given_rows_expected_rows(ledger: Ledger) -> None:
         price(source="z", priority=40, **BASE),
     )
     assert [tuple(row.values()) for row in ledger.rows("price_disagreements")] == [
-        ("m", None, None, None, None, "x", 3.0, 15.0, "y", 2.0, 15.0, "input"),
+        ("m", None, None, None, None, "x", 3.0, 15.0, "y", 2.0, 15.0, "input cache_write"),
         ("m", None, None, None, None, "x", 3.0, 15.0, "z", 3.0, 15.0, "cache_read"),
         ("m", None, None, None, None, "y", 2.0, 15.0, "z", 3.0, 15.0, "input cache_read cache_write"),
     ]
