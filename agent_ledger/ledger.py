@@ -26,6 +26,7 @@ from agent_ledger.validation import check_text
 _log = logging.getLogger("agent_ledger")
 _CHUNK = 10_000
 _CONTRACT_PRIORITY = 100
+_inherited: list[sqlite3.Connection | None] = []  # kept, so that they are not closed when they are collected
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""
-        with self._lock:
+        with self._guard():
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
@@ -79,8 +80,9 @@ class Ledger:
     def record_call(self, **fields: Any) -> bool:
         """Record one LLM inference; the fields are those of `agent_ledger.records.Call`.
 
-        Returns True, or False where the ledger already has exactly this row (whatever its `ts`). A row with the same
-        request_id, response_id and part but other content is kept too; view `request_conflicts` shows both, one counts.
+        Returns True, or False where the ledger already has exactly this row (recorded again later, it is the same row).
+        A row with the same request_id, response_id and part but other content is kept too; view `request_conflicts`
+        shows both, one counts.
         Raises InvalidRecord, with nothing stored, for a bad value.
         """
         added = self._record(CALLS, fields)
@@ -200,10 +202,13 @@ class Ledger:
     def _price_new_models(self) -> None:
         """Look up prices for what the ledger has not seen before. Recording never fails because of prices."""
         try:
-            with self._lock:
+            with self._guard():
                 new = pricebook.keys(self._live(), unresolved=True)
             if new:
-                self._store_answers(plugins.price_sources(), sorted({(key.provider, key.model) for key in new}))
+                models = sorted({(key.provider, key.model) for key in new})
+                for answer in self._store_answers(plugins.price_sources(), models):
+                    if answer.detail:
+                        _log.warning("No price of %s from %s: %s", answer.model, answer.source, answer.detail)
         except Exception:
             _log.warning(
                 "The prices of new models could not be looked up; `agent-ledger check` lists them", exc_info=True
@@ -220,7 +225,8 @@ class Ledger:
                 pricebook.store_answer(connection, answer, rows, dated=dated[answer.source], now=now)
                 for answer, rows in asked
             ]
-            pricebook.rebuild(connection, pricebook.keys(connection, unresolved=not everything), now)
+            unanswered = {(answer.provider, answer.model) for answer in answers if answer.detail}
+            pricebook.rebuild(connection, pricebook.keys(connection, unresolved=not everything), now, unanswered)
         return answers
 
     # -- reading ------------------------------------------------------------------------------------------------------
@@ -240,17 +246,23 @@ class Ledger:
 
     # -- the file -----------------------------------------------------------------------------------------------------
 
-    def _live(self) -> sqlite3.Connection:
-        if self._pid != os.getpid():  # after a fork the parent's connection must not be used, not even to close it
+    def _guard(self) -> threading.RLock:
+        """The lock of this process. After a fork the child starts anew: it may not use or close what it inherited."""
+        if self._pid != os.getpid():
+            _inherited.append(self._connection)
             self._lock = threading.RLock()
-            self._open()
+            if self._connection is not None:
+                self._open()
+        return self._lock
+
+    def _live(self) -> sqlite3.Connection:
         if self._connection is None:
             raise LedgerError(f"{self.path} is closed: open the ledger again")
         return self._connection
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+        with self._guard():
             connection = self._live()
             try:
                 connection.execute("begin immediate")
@@ -266,7 +278,7 @@ class Ledger:
     def _record(self, table: Table, fields: Mapping[str, Any]) -> bool:
         row = table.row(fields)
         try:
-            with self._lock:
+            with self._guard():
                 return self._live().execute(table.insert, row).rowcount == 1
         except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
             raise table.refusal(fields, error, self.path) from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from decimal import Decimal
 
@@ -113,17 +113,29 @@ def store(connection: sqlite3.Connection, rows: Iterable[PriceRevision], now: st
     )
 
 
-def rebuild(connection: sqlite3.Connection, wanted: Iterable[RateKey], now: str) -> None:
-    """Work out the rates of `wanted` anew from the stored price rows."""
+def rebuild(
+    connection: sqlite3.Connection,
+    wanted: Iterable[RateKey],
+    now: str,
+    unanswered: Collection[tuple[str | None, str]] = (),
+) -> None:
+    """Work out the rates of `wanted` anew from the stored price rows.
+
+    `unanswered` are the models, as (provider, model), that a source could not be asked about: where they have no rate
+    they stay to be looked up.
+    """
     wanted = list(wanted)
     stored = revisions(connection)
     for key in _with_standard(wanted):
         connection.execute(f"delete from rate where {' and '.join(f'{column} = ?' for column in _KEY)}", astuple(key))
         connection.executemany(_INSERT_RATE.format(schema="main"), _rate_rows(key, stored))
     for key in wanted:
+        reason = _reason(key, stored)
+        if reason and (key.provider or None, key.model) in unanswered:
+            continue
         connection.execute(
             f"update rate_key set resolved_at = ?, reason = ? where {' and '.join(f'{column} = ?' for column in _KEY)}",
-            (now, _reason(key, stored), *astuple(key)),
+            (now, reason, *astuple(key)),
         )
 
 

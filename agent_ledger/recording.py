@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sqlite3
 from collections.abc import Mapping
 from operator import attrgetter
@@ -20,7 +21,7 @@ from agent_ledger.records import Call, ToolCall
 from agent_ledger.validation import check
 
 _PLAIN: Final = frozenset((str, int, type(None)))
-_CANONICAL_LENGTH: Final = len("2026-01-31T00:00:00.000Z")
+_CANONICAL: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII).fullmatch
 
 
 class Table:
@@ -35,7 +36,8 @@ class Table:
         }
         columns = list(self._empty)
         self._values = attrgetter(*columns)
-        self._required = [field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING]
+        self._required = {field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING}
+        self._sound_types: set[tuple[type, ...]] = set()  # of rows that were looked at field by field
         self.insert = f"insert into {name} ({', '.join(columns)}) values ({', '.join('?' * len(columns))})"
 
     def row(self, fields: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -46,13 +48,13 @@ class Table:
         ts = record["ts"]
         if ts is None:
             record["ts"] = clock.now()
-        elif type(ts) is not str or len(ts) != _CANONICAL_LENGTH or ts[10] != "T":
+        elif type(ts) is not str or not _CANONICAL(ts):
             record["ts"] = _time(ts)
         values = tuple(record.values())
         if (
             len(record) != len(self._empty)
-            or len(fields) < len(self._required)
-            or not _PLAIN.issuperset(map(type, values))
+            or not self._required <= fields.keys()
+            or tuple(map(type, values)) not in self._sound_types
             or "\0" in "".join([value for value in values if type(value) is str])
         ):
             return self._careful_row(record, fields)
@@ -64,9 +66,9 @@ class Table:
         if (
             fact.ts is not None
             and getattr(fact, self._made_id) is not None
-            and _PLAIN.issuperset(map(type, values))
+            and tuple(map(type, values)) in self._sound_types
             and "\0" not in "".join([value for value in values if type(value) is str])
-            and len(fact.ts) == _CANONICAL_LENGTH
+            and _CANONICAL(fact.ts)
         ):
             return values
         return self.row(fields_of(fact))
@@ -75,10 +77,13 @@ class Table:
         for name in fields:
             if name not in self._empty:
                 raise InvalidRecord(name, fields[name], f"there is no such field; there are {', '.join(self._empty)}")
-        for name in self._required:
-            if name not in fields:
+        for name in self._empty:
+            if name in self._required and name not in fields:
                 raise InvalidRecord(name, None, "it is required")
         check(self._kind(**record))
+        types = tuple(map(type, record.values()))
+        if _PLAIN.issuperset(types):  # others have values that SQLite would change, so each of them is looked at
+            self._sound_types.add(types)
         if record.get("usage") is not None:
             record["usage"] = json.dumps(dict(record["usage"]), sort_keys=True)
         return tuple(record.values())

@@ -46,14 +46,29 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MONTH = re.compile(r"\d{4}-\d{2}")
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}.*")
 
+# As in sql/views/daily_cost.sql: two exact sums, then the nearest double.
 _SUMS = """
-  cast(count(*) as integer) as calls,
-  cast(sum(prompt_tokens) as integer) as prompt_tokens,
-  cast(sum(coalesce(cache_read_tokens, 0)) as integer) as cache_read_tokens,
-  cast(sum(coalesce(cache_write_tokens, 0)) as integer) as cache_write_tokens,
-  cast(sum(completion_tokens) as integer) as completion_tokens,
-  cast(sum(cost_picos / 244140625) / 4096.0 + sum(cost_picos % 244140625) / 1e12 as real) as cost_usd,
-  cast(coalesce(sum(cost_picos is null), 0) as integer) as unpriced_calls
+  count(*) as calls,
+  sum(prompt_tokens) as prompt_tokens,
+  sum(coalesce(cache_read_tokens, 0)) as cache_read_tokens,
+  sum(coalesce(cache_write_tokens, 0)) as cache_write_tokens,
+  sum(completion_tokens) as completion_tokens,
+  sum(cost_picos / 244140625) as whole,
+  sum(cost_picos % 244140625) as rest,
+  coalesce(sum(cost_picos is null), 0) as unpriced_calls
+"""
+_MEASURED = """
+  calls,
+  prompt_tokens,
+  cache_read_tokens,
+  cache_write_tokens,
+  completion_tokens,
+  iif(
+    whole + rest / 244140625 < 36893488,
+    (whole * 244140625 + rest) / 1e12,
+    (whole + rest / 244140625) / 4096.0 + rest % 244140625 / 1e12
+  ) as cost_usd,
+  unpriced_calls
 """
 
 _WITHIN = "(:since is null or ts >= :since) and (:until is null or ts < :until)"
@@ -77,13 +92,15 @@ def report(
         return _rows(connection, f"select {', '.join(columns(by))} from cost_by_{by} order by 1")
     if elsewhere:
         _lay_calendar(connection, by, zone, bounds)
-    sql = f"select {_key(by, elsewhere)} as {AXES[by]}, {_SUMS} from call_cost where {_WITHIN} group by 1 order by 1"
-    return _rows(connection, sql, bounds)
+    summed = f"select {_key(by, elsewhere)} as {AXES[by]}, {_SUMS} from call_cost where {_WITHIN} group by 1"
+    return _rows(connection, f"with summed as ({summed}) select {AXES[by]}, {_MEASURED} from summed order by 1", bounds)
 
 
 def total(connection: sqlite3.Connection, *, since: str | None = None, until: str | None = None) -> Row:
     """The measures of the whole period: what the rows of a report add up to. `cost_usd` None: no call is priced."""
-    (row,) = _rows(connection, f"select {_SUMS} from call_cost where {_WITHIN}", {"since": since, "until": until})
+    summed = f"select {_SUMS} from call_cost where {_WITHIN}"
+    bounds = {"since": since, "until": until}
+    (row,) = _rows(connection, f"with summed as ({summed}) select {_MEASURED} from summed", bounds)
     return row
 
 

@@ -58,6 +58,8 @@ def refusal(path: Path) -> str | None:
             header = file.read(100)
     except OSError as error:
         return f"{path} can't be read: {error.strerror}"
+    if _is_cut_off(path, header):
+        return f"{path} is cut off: bring it back from a backup"
     if header[:16] not in (b"SQLite format 3\0", bytes(16)):  # zeros: another process is making the file right now
         return f"{path} is not an agent-ledger file but something else: give another path"
     if int.from_bytes(header[68:72], "big") != APPLICATION_ID and _application_id(path, header) != APPLICATION_ID:
@@ -69,6 +71,19 @@ def refusal(path: Path) -> str | None:
             "upgrade with `pip install -U agent-cost-ledger`"
         )
     return None
+
+
+def _is_cut_off(path: Path, header: bytes) -> bool:
+    """Is the file shorter than its header says? Never said of a file that somebody has open: it may be growing."""
+    if header[:16] != b"SQLite format 3\0":
+        return False
+    if len(header) < 100:
+        return True
+    if any(path.with_name(path.name + suffix).exists() for suffix in ("-wal", "-journal")):
+        return False
+    page_size = int.from_bytes(header[16:18], "big")
+    pages = int.from_bytes(header[28:32], "big")
+    return path.stat().st_size < pages * (65536 if page_size == 1 else page_size)
 
 
 def _application_id(path: Path, header: bytes) -> int:
@@ -118,6 +133,9 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         # A WAL file in a folder that we may not write to can only be read as if nobody else had it open.
         connection.close()
         connection = sqlite3.connect(f"{uri}?immutable=1", uri=True, isolation_level=None)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise NotALedger(f"{path} can't be read: {error}") from error
     return connection
 
 

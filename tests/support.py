@@ -278,7 +278,7 @@ def spent(ledger: Ledger) -> None:
 def axis_rows(ledger: Ledger, view: str) -> dict[str, tuple[Any, ...]]:
     """The rows of a view cost_by_…: calls, input tokens, output tokens, dollars, unpriced calls by key."""
     columns = ("calls", "prompt_tokens", "completion_tokens", "cost_usd", "unpriced_calls")
-    found = [(list(row.values())[0], tuple(row[name] for name in columns)) for row in ledger.rows(view)]
+    found = [(next(iter(row.values())), tuple(row[name] for name in columns)) for row in ledger.rows(view)]
     assert len(dict(found)) == len(found)
     return dict(found)
 

@@ -1,4 +1,4 @@
-"""Every figure against an oracle that knows nothing of `rate` and the views, on generated ledgers; real prices by name."""
+"""Every figure against an oracle that knows nothing of `rate` and the views, on generated ledgers; and real prices."""
 
 from __future__ import annotations
 
@@ -389,7 +389,10 @@ class TestRealPrices:
                 {"request_id": "c79", "part": 0, "prompt_tokens": 55_196, "completion_tokens": 125},
                 {"request_id": "c79", "part": 1, "prompt_tokens": 220, "completion_tokens": 8},
                 {
-                    **{"request_id": "c78", "part": 0, "prompt_tokens": 100 + 55_096, "cache_read_tokens": 55_096},
+                    "request_id": "c78",
+                    "part": 0,
+                    "prompt_tokens": 100 + 55_096,
+                    "cache_read_tokens": 55_096,
                     "completion_tokens": 83,
                 },
                 {"request_id": "c78", "part": 1, "prompt_tokens": 181, "completion_tokens": 8},

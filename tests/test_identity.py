@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -35,7 +36,7 @@ def reasons(ledger: Ledger) -> list[str]:
 
 
 def test_the_same_row_is_stored_once(ledger: Ledger) -> None:
-    assert record(ledger, {}, {}, {"ts": T1}) == [True, False, False]
+    assert record(ledger, {}, {}, {"ts": "2026-01-16"}) == [True, False, False]
     assert query(ledger, "select count(*) from ledger") == [(1,)]
     assert reasons(ledger) == []
 
@@ -105,7 +106,7 @@ def test_c29_a_batch_that_is_polled_counts_once(ledger: Ledger, reverse: bool) -
 BETTER = ["partial", "span", "log", "header", "response"]
 
 
-@pytest.mark.parametrize(("worse", "better"), list(zip(BETTER, BETTER[1:], strict=False)))
+@pytest.mark.parametrize(("worse", "better"), list(pairwise(BETTER)))
 @pytest.mark.parametrize("reverse", [False, True])
 def test_the_better_evidence_counts(ledger: Ledger, worse: str, better: str, reverse: bool) -> None:
     facts = [
@@ -263,8 +264,8 @@ def test_the_time_of_the_same_row_does_not_decide(ledger: Ledger, evidence: str)
 def tools(ledger: Ledger) -> Counter[str]:
     with raw(ledger) as connection:
         found = connection.execute(
-            "select request_id, tool_call_id, tool, resource_id, operation, agent_id, units, cost_usd, duration_ms, status"
-            " from audit where id not in (select id from superseded_tool_call)"
+            "select request_id, tool_call_id, tool, resource_id, operation, agent_id, units, cost_usd, duration_ms,"
+            " status from audit where id not in (select id from superseded_tool_call)"
         ).fetchall()
     return Counter(map(str, found))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from datetime import UTC, datetime
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -13,6 +14,8 @@ from support import NOON, call, tool_call
 
 from agent_ledger import Call, InvalidRecord, Ledger, ToolCall
 from agent_ledger.recording import CALLS, TOOL_CALLS, Table, fields_of
+
+FILE = Path("x.db")
 
 
 def named(table: Table, fields: dict[str, Any]) -> dict[str, Any]:
@@ -96,11 +99,11 @@ def test_the_fields_are_not_changed() -> None:
 
 
 def test_a_refusal_names_the_field_or_passes_the_reason_on() -> None:
-    error = CALLS.refusal(call(prompt_tokens=-1), sqlite3.IntegrityError("CHECK"))
+    error = CALLS.refusal(call(prompt_tokens=-1), sqlite3.IntegrityError("CHECK"), FILE)
     assert isinstance(error, InvalidRecord)
-    assert str(CALLS.refusal(call(), sqlite3.IntegrityError("odd"))) == "the record was refused: odd"
-    locked = CALLS.refusal(call(), sqlite3.OperationalError("database is locked"))
-    assert str(locked) == "the ledger can't be written: database is locked"
+    assert str(CALLS.refusal(call(), sqlite3.IntegrityError("odd"), FILE)) == "the record was refused: odd"
+    locked = CALLS.refusal(call(), sqlite3.OperationalError("database is locked"), FILE)
+    assert str(locked) == "x.db can't be written: database is locked"
 
 
 def test_fields_of_records_and_mappings() -> None:

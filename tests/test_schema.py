@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -106,7 +105,7 @@ class TestRefused:
         path = tmp_path / "ledger.db"
         Ledger(path).close()
         path.write_bytes(path.read_bytes()[:size])
-        self.refused(path, "another path|another application|can't be opened as a ledger")
+        self.refused(path, "another path|another application|cut off|can't be opened as a ledger|is cut off")
 
     @pytest.mark.parametrize("size", [100, 2000, 5000])
     def test_a_ledger_that_is_cut_off(self, tmp_path: Path, size: int) -> None:
@@ -114,12 +113,13 @@ class TestRefused:
         Ledger(path).close()
         path.write_bytes(path.read_bytes()[:size])
         before = path.read_bytes()
-        with pytest.raises(NotALedger, match="can't be opened as a ledger"):
+        with pytest.raises(NotALedger, match=r"can't be opened as a ledger|is cut off"):
             Ledger(path)
+        assert os.listdir(tmp_path) == ["ledger.db"]
+        # A reader of a WAL file may leave an empty -wal and -shm: SQLite lets it make them, but not remove them.
         with pytest.raises(LedgerError), reading(path) as connection:
             connection.execute("select * from ledger").fetchall()
         assert path.read_bytes() == before
-        assert os.listdir(tmp_path) == ["ledger.db"]
 
     def test_reading_what_does_not_exist(self, tmp_path: Path) -> None:
         with pytest.raises(NotALedger, match="does not exist: `agent-ledger init"), reading(tmp_path / "ledger.db"):
@@ -188,13 +188,13 @@ def test_releases_are_compared_as_numbers(one: str, other: str) -> None:
 
 
 @pytest.fixture
-def migrations(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+def migrations(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Migrations of a later version of this package, to be filled in."""
     later: dict[str, str] = {}
     shipped = schema.scripts
     monkeypatch.setattr(schema, "scripts", lambda folder: later if folder == "migrations" else shipped(folder))
     monkeypatch.setattr(schema, "newest_version", lambda: 1 + len(later))
-    yield later
+    return later
 
 
 def test_migrations_run_forward_in_order_and_once(path: Path, migrations: dict[str, str]) -> None:
@@ -426,5 +426,5 @@ def test_a_time_of_day_exists(ledger: Ledger, time: str) -> None:
 
 def test_an_old_sqlite_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 31, 0))
-    with pytest.raises(LedgerError, match="SQLite 3.37 or newer is needed"):
+    with pytest.raises(LedgerError, match=r"SQLite 3\.37 or newer is needed"):
         Ledger(tmp_path / "ledger.db")

@@ -1,7 +1,7 @@
 """Measure recording against bare `sqlite3`, in one run: `python tests/benchmarks/run.py [--rows N]`.
 
-Every figure is a ratio against the named alternative, which writes the same rows, in the same order, to a table with the
-same columns and the same index, on the same disk, by turns with what is measured.
+Every figure is a ratio against the named alternative, which writes the same rows, in the same order, to a table with
+the same columns and the same index, on the same disk, by turns with what is measured.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from agent_ledger import Call, Ledger
+from agent_ledger import Call, Ledger, clock
 from agent_ledger.plugins import importers
 
 COLUMNS = [field.name for field in dataclasses.fields(Call)]
@@ -34,10 +35,11 @@ def calls(count: int, *, customers: bool = True, seed: int = 1) -> Iterator[dict
     rng = random.Random(seed)
     agents = rng.choices([f"agent-{n:02d}" for n in range(47)], [1 / (n + 1) for n in range(47)], k=count)
     who = rng.choices([f"customer-{n:04d}" for n in range(2000)], [1 / (n + 1) for n in range(2000)], k=count)
+    start, step = datetime(2026, 10, 1, tzinfo=UTC), timedelta(days=61) / count
     for n in range(count):
         read = rng.randrange(0, 20_000)
         call: dict[str, object] = {
-            "ts": f"2026-{10 + n * 2 // count:02d}-{1 + n % 28:02d}T{n % 24:02d}:{n % 60:02d}:{n % 59:02d}.{n % 1000:03d}Z",
+            "ts": clock.timestamp(start + n * step),
             "agent_id": agents[n],
             "request_id": f"req_{rng.randrange(62**8):016x}{rng.randrange(16**8):08x}",
             "model": "claude-sonnet-4-5",
@@ -156,11 +158,10 @@ def size(folder: Path, count: int) -> list[str]:
     plain = bytes_per_row("plain", False, False)
     stamped = bytes_per_row("stamped", True, False)
     full = bytes_per_row("full", True, True)
+    rows = {"bytes per row, customer_id stamped": stamped, "… and with the provider's response_id": full}
     return [
-        f"| bytes per row, customer_id stamped | {stamped:.0f} | without customer_id: {plain:.0f} "
-        f"| {stamped / plain:.2f} x the size |",
-        f"| … and with the provider's response_id | {full:.0f} | without customer_id: {plain:.0f} "
-        f"| {full / plain:.2f} x the size |",
+        f"| {what} | {found:.0f} | without customer_id: {plain:.0f} | {found / plain:.2f} x the size |"
+        for what, found in rows.items()
     ]
 
 
@@ -177,8 +178,7 @@ def views(folder: Path, count: int) -> list[str]:
         naive = min(timed(lambda: connection.execute(seed).fetchall()) for _ in range(3))
         connection.close()
     return [
-        f"| cost_by_agent, {count:,} raw rows | {mine:.2f} s | flat price, no dates, tiers or caches: {naive:.2f} s "
-        f"| {mine / naive:.2f} x the time |"
+        f"| cost_by_agent, {count:,} raw rows | {mine:.2f} s | a flat price: {naive:.2f} s | {mine / naive:.2f} x the time |"
     ]
 
 

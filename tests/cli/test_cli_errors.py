@@ -106,15 +106,15 @@ def test_a_damaged_ledger(book, run):
     assert "damaged" in result.stderr
 
 
-def test_a_cut_ledger_is_found_by_check(book, run):
+def test_a_ledger_that_is_cut_off_is_refused_in_a_sentence(book, run):
     with sqlite3.connect(book) as connection:
         connection.execute("pragma wal_checkpoint(truncate)")
     connection.close()
     content = book.read_bytes()
     book.write_bytes(content[: len(content) // 2 // 4096 * 4096])
     result = run("check", book)
-    assert result.exit_code == 1
-    assert result.output
+    assert result.exit_code == 2
+    assert "is cut off: bring it back from a backup" in result.stderr
 
 
 class _SQLiteError(sqlite3.OperationalError):

@@ -17,7 +17,8 @@ def test_given_rows_expected_rows(ledger: Ledger, no_sources: None) -> None:  # 
     )
     add_prices(
         ledger,
-        price(input=3_000_000, output=15_000_000, cache_read=300_000, web_search=10**10, effective_from="2026-01-01T00:00:00.000Z"),
+        price(input=3_000_000, output=15_000_000, cache_read=300_000, web_search=10**10,
+              effective_from="2026-01-01T00:00:00.000Z"),
         price(input=1, output=1, service_tier="batch"),
         price("two", provider="p", input=2, output=4, cache_write=3, cache_write_1h=5),
         price("two", provider="p", input=200, output=400, above_tokens=10),

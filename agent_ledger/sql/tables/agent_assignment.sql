@@ -21,3 +21,8 @@ end;
 create trigger agent_assignment_no_delete before delete on agent_assignment begin
   select raise(abort, 'assignments are never removed: record a later row');
 end;
+
+-- INSERT OR REPLACE would remove a row without asking the trigger above.
+create trigger agent_assignment_no_replace before insert on agent_assignment when exists (select 1 from agent_assignment where id = new.id) begin
+  select raise(abort, 'assignments are never changed: record a later row');
+end;

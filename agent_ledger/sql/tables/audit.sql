@@ -6,21 +6,24 @@ create table audit (
   ts text not null  -- when the call was made: ISO 8601 UTC, milliseconds, Z
     check (
       ts is strftime('%Y-%m-%dT%H:%M:%fZ', ts)
-      and (substr(ts, 9, 2) < '29' or ts is strftime('%Y-%m-%dT%H:%M:%fZ', ts, '+0 days'))  -- no 30 February
+      and (
+        substr(ts, 9, 2) < '29' and substr(ts, 12, 2) < '24'
+        or ts is strftime('%Y-%m-%dT%H:%M:%fZ', ts, '+0 days')  -- no 30 February, no 24 o'clock
+      )
     ),
-  request_id text check (request_id <> ''),  -- the LLM call that asked for it; NULL: not known
-  tool_call_id text not null check (tool_call_id <> ''),
-  tool text not null check (tool <> ''),
-  server text check (server <> ''),  -- the MCP server, or who else offers the tool; NULL: not recorded
-  agent_id text check (agent_id <> ''),  -- NULL: the agent of the LLM call
-  resource_id text check (resource_id <> ''),  -- what it touched, as the cloud bill names it; NULL: nothing billable
-  operation text check (operation <> ''),
+  request_id text check (trim(request_id) <> ''),  -- the LLM call that asked for it; NULL: not known
+  tool_call_id text not null check (trim(tool_call_id) <> ''),
+  tool text not null check (trim(tool) <> ''),
+  server text check (trim(server) <> ''),  -- the MCP server, or who else offers the tool; NULL: not recorded
+  agent_id text check (trim(agent_id) <> ''),  -- NULL: the agent of the LLM call
+  resource_id text check (trim(resource_id) <> ''),  -- what it touched, as the cloud bill names it; NULL: nothing billable
+  operation text check (trim(operation) <> ''),
   units real check (units between 0 and 1e18),  -- how much, in `unit`
-  unit text check (unit <> ''),
+  unit text check (trim(unit) <> ''),
   cost_usd real check (cost_usd between 0 and 1e9),  -- what the tool says it cost; NULL: it does not say
   duration_ms integer check (duration_ms >= 0),
-  status text check (status <> ''),  -- ok or error; NULL: not known
-  arguments_digest text check (arguments_digest <> '')  -- SHA-256, hex
+  status text check (trim(status) <> ''),  -- ok or error; NULL: not known
+  arguments_digest text check (trim(arguments_digest) <> '')  -- SHA-256, hex
 ) strict;
 
 create index audit_request_id on audit (request_id);
@@ -32,6 +35,11 @@ end;
 
 create trigger audit_no_delete before delete on audit begin
   select raise(abort, 'audit rows are never removed: record a correction as another row');
+end;
+
+-- INSERT OR REPLACE would remove a row without asking the trigger above.
+create trigger audit_no_replace before insert on audit when exists (select 1 from audit where id = new.id) begin
+  select raise(abort, 'audit rows are never changed: record a correction as another row');
 end;
 
 create trigger audit_same_row before insert on audit

@@ -28,3 +28,8 @@ end;
 create trigger charge_no_delete before delete on charge begin
   select raise(abort, 'charge rows are never removed: import the corrected bill');
 end;
+
+-- INSERT OR REPLACE would remove a row without asking the trigger above.
+create trigger charge_no_replace before insert on charge when exists (select 1 from charge where id = new.id) begin
+  select raise(abort, 'charge rows are never changed: import the corrected bill');
+end;

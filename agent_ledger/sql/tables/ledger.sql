@@ -6,37 +6,40 @@ create table ledger (
   ts text not null  -- when the call was made: ISO 8601 UTC, milliseconds, Z
     check (
       ts is strftime('%Y-%m-%dT%H:%M:%fZ', ts)
-      and (substr(ts, 9, 2) < '29' or ts is strftime('%Y-%m-%dT%H:%M:%fZ', ts, '+0 days'))  -- no 30 February
+      and (
+        substr(ts, 9, 2) < '29' and substr(ts, 12, 2) < '24'
+        or ts is strftime('%Y-%m-%dT%H:%M:%fZ', ts, '+0 days')  -- no 30 February, no 24 o'clock
+      )
     ),
-  agent_id text not null check (agent_id <> ''),
+  agent_id text not null check (trim(agent_id) <> ''),
   request_id text not null  -- the runtime's id; audit rows join on it
-    check (request_id <> ''),
+    check (trim(request_id) <> ''),
   prompt_tokens integer  -- all input, cache reads and writes included; NULL: the provider did not say
     check (prompt_tokens between 0 and 1000000000),
   completion_tokens integer  -- all output, reasoning included; NULL: the provider did not say
     check (completion_tokens between 0 and 1000000000),
   model text not null  -- as the provider names the model that answered
-    check (model <> ''),
-  provider text check (provider <> ''),  -- anthropic, openai, google, aws, …; NULL: not recorded
-  customer_id text check (customer_id <> ''),  -- on whose behalf; NULL: nobody's
-  session_id text check (session_id <> ''),
-  feature text check (feature <> ''),  -- NULL: the agent's feature at that time, see agent_assignment
+    check (trim(model) <> ''),
+  provider text check (trim(provider) <> ''),  -- anthropic, openai, google, aws, …; NULL: not recorded
+  customer_id text check (trim(customer_id) <> ''),  -- on whose behalf; NULL: nobody's
+  session_id text check (trim(session_id) <> ''),
+  feature text check (trim(feature) <> ''),  -- NULL: the agent's feature at that time, see agent_assignment
   cache_read_tokens integer check (cache_read_tokens >= 0),  -- part of prompt_tokens; NULL: not said
   cache_write_tokens integer check (cache_write_tokens >= 0),  -- part of prompt_tokens, those for 1 hour included
   cache_write_1h_tokens integer  -- part of cache_write_tokens
     check (cache_write_1h_tokens >= 0),
   reasoning_tokens integer check (reasoning_tokens >= 0),  -- part of completion_tokens
   web_search_requests integer check (web_search_requests between 0 and 100000),  -- billed per request
-  service_tier text check (service_tier <> ''),  -- as served: batch, flex, priority, fast, …; NULL: standard
-  region text check (region <> ''),  -- where a price depends on it: Anthropic's inference_geo, …
-  response_id text check (response_id <> ''),  -- the provider's message id (msg_…, chatcmpl-…, resp_…)
+  service_tier text check (trim(service_tier) <> ''),  -- as served: batch, flex, priority, fast, …; NULL: standard
+  region text check (trim(region) <> ''),  -- where a price depends on it: Anthropic's inference_geo, …
+  response_id text check (trim(response_id) <> ''),  -- the provider's message id (msg_…, chatcmpl-…, resp_…)
   part integer not null default 0 check (part >= 0),  -- which inference of a response that holds several
   tier_tokens integer  -- what selects the long-context tier; NULL: prompt_tokens does
     check (tier_tokens between 0 and 1000000000),
   evidence text not null default 'manual'  -- how the counts came here
     check (evidence in ('response', 'stream', 'partial', 'log', 'span', 'header', 'manual')),
   reported_cost_usd real check (reported_cost_usd between 0 and 1000000),  -- what the provider says it charged
-  anomaly text check (anomaly <> ''),  -- what does not add up in the provider's counts; NULL: they add up
+  anomaly text check (trim(anomaly) <> ''),  -- what does not add up in the provider's counts; NULL: they add up
   usage text  -- other billed units, a JSON object such as {"input_audio_tokens": 12}
     check (usage is null or json_type(usage) = 'object'),
   check (coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0) <= coalesce(prompt_tokens, 0)),
@@ -54,12 +57,18 @@ create trigger ledger_no_delete before delete on ledger begin
   select raise(abort, 'ledger rows are never removed: record a correction as another row');
 end;
 
--- The same row again, whatever its time: nothing to do.
+-- INSERT OR REPLACE would remove a row without asking the trigger above.
+create trigger ledger_no_replace before insert on ledger when exists (select 1 from ledger where id = new.id) begin
+  select raise(abort, 'ledger rows are never changed: record a correction as another row');
+end;
+
+-- The same row again: nothing to do, unless its time is the better one (see call_rank).
 create trigger ledger_same_row before insert on ledger
 when exists (select 1 from ledger where request_id = new.request_id) begin
   select raise(ignore) from ledger
   where request_id = new.request_id
     and part = new.part
+    and iif(new.evidence = 'log', ts >= new.ts, ts <= new.ts)
     and response_id is new.response_id
     and agent_id = new.agent_id
     and model = new.model

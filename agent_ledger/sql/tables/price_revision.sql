@@ -13,8 +13,8 @@ create table price_revision (
   effective_from text check (effective_from is strftime('%Y-%m-%dT%H:%M:%fZ', effective_from, '+0 days')),  -- NULL: since ever
   effective_to text  -- up to, not including; NULL: open
     check (effective_to is strftime('%Y-%m-%dT%H:%M:%fZ', effective_to, '+0 days')),
-  time_from text check (time_from glob '[0-2][0-9]:[0-5][0-9]'),  -- UTC, for prices of a part of each day; NULL: all day
-  time_to text check (time_to glob '[0-2][0-9]:[0-5][0-9]'),
+  time_from text check (time_from glob '[0-2][0-9]:[0-5][0-9]' and time_from < '24'),  -- UTC, for prices of a part of each day; NULL: all day
+  time_to text check (time_to glob '[0-2][0-9]:[0-5][0-9]' and time_to < '24'),
   above_tokens integer check (above_tokens >= 0),  -- the band of longer inputs; NULL: the base price
   comparator text not null default 'gt' check (comparator in ('gt', 'ge')),  -- above the threshold, or from it on
   input integer check (input between 0 and 4000000000),  -- per token
@@ -43,4 +43,9 @@ end;
 
 create trigger price_revision_no_delete before delete on price_revision begin
   select raise(abort, 'price rows are never removed: record a later row');
+end;
+
+-- INSERT OR REPLACE would remove a row without asking the trigger above.
+create trigger price_revision_no_replace before insert on price_revision when exists (select 1 from price_revision where id = new.id) begin
+  select raise(abort, 'price rows are never changed: record a later row');
 end;

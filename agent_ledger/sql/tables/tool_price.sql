@@ -20,3 +20,8 @@ end;
 create trigger tool_price_no_delete before delete on tool_price begin
   select raise(abort, 'tool prices are never removed: record a later row');
 end;
+
+-- INSERT OR REPLACE would remove a row without asking the trigger above.
+create trigger tool_price_no_replace before insert on tool_price when exists (select 1 from tool_price where id = new.id) begin
+  select raise(abort, 'tool prices are never changed: record a later row');
+end;

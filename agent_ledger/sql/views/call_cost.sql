@@ -110,8 +110,12 @@ select
   costed.cache_write_1h_tokens,
   costed.reasoning_tokens,
   costed.web_search_requests,
-  -- Whole dollars and the fraction apart: one rounding, so the nearest double at any size.
-  cast(costed.cost / 1000000000000 + (costed.cost % 1000000000000) / 1e12 as real) as cost_usd,
+  -- Up to 2^53 the division rounds once; above, the part in 4096ths is exact in binary: the nearest double at any size.
+  cast(iif(
+    costed.cost < 9007199254740992,
+    costed.cost / 1e12,
+    costed.cost / 244140625 / 4096.0 + costed.cost % 244140625 / 1e12
+  ) as real) as cost_usd,
   cast(costed.cost as integer) as cost_picos,
   cast(costed.source as text) as cost_source,
   cast(iif(costed.source = 'reported', 'reported', costed.price_source) as text) as price_source,

@@ -36,6 +36,10 @@ select
     case evidence when 'partial' then 0 when 'span' then 1 when 'log' then 2 when 'header' then 3 when 'manual' then 3 else 4 end,
     iif(evidence = 'log', printf('%018d', strftime('%s', ts) * 1000 + substr(ts, 21, 3)), printf('%018d', 300000000000000 - strftime('%s', ts) * 1000 - substr(ts, 21, 3))),
     coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0),
-    json_array(agent_id, model, customer_id, feature, session_id, provider, prompt_tokens, cache_read_tokens, service_tier, region)
+    json_array(
+      agent_id, model, customer_id, feature, session_id, provider, prompt_tokens, cache_read_tokens, cache_write_tokens,
+      cache_write_1h_tokens, reasoning_tokens, web_search_requests, service_tier, region, response_id, tier_tokens,
+      reported_cost_usd, anomaly, usage
+    )
   ) as text) as rank
 from ledger

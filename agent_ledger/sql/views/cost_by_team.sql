@@ -14,14 +14,32 @@ completion_tokens   integer  All output tokens, reasoning included. NULL: not kn
 cost_usd            real     US dollars, without the unpriced calls. NULL: all are unpriced
 unpriced_calls      integer  Calls whose cost is not known, so not in cost_usd
 */
+with summed as (
+  select
+    team,
+    sum(calls) as calls,
+    sum(prompt_tokens) as prompt_tokens,
+    sum(cache_read_tokens) as cache_read_tokens,
+    sum(cache_write_tokens) as cache_write_tokens,
+    sum(completion_tokens) as completion_tokens,
+    sum(cost_4096ths) as whole,
+    sum(cost_picos) as rest,
+    sum(unpriced_calls) as unpriced_calls
+  from daily_cost
+  group by 1
+)
 select
   team,
-  cast(sum(calls) as integer) as calls,
-  cast(sum(prompt_tokens) as integer) as prompt_tokens,
-  cast(sum(cache_read_tokens) as integer) as cache_read_tokens,
-  cast(sum(cache_write_tokens) as integer) as cache_write_tokens,
-  cast(sum(completion_tokens) as integer) as completion_tokens,
-  cast(sum(cost_4096ths) / 4096.0 + sum(cost_picos) / 1e12 as real) as cost_usd,
-  cast(sum(unpriced_calls) as integer) as unpriced_calls
-from daily_cost
-group by 1
+  cast(calls as integer) as calls,
+  cast(prompt_tokens as integer) as prompt_tokens,
+  cast(cache_read_tokens as integer) as cache_read_tokens,
+  cast(cache_write_tokens as integer) as cache_write_tokens,
+  cast(completion_tokens as integer) as completion_tokens,
+  -- The nearest double, see daily_cost.
+  cast(iif(
+    whole + rest / 244140625 < 36893488,
+    (whole * 244140625 + rest) / 1e12,
+    (whole + rest / 244140625) / 4096.0 + rest % 244140625 / 1e12
+  ) as real) as cost_usd,
+  cast(unpriced_calls as integer) as unpriced_calls
+from summed

@@ -26,13 +26,14 @@ with total as (
     sum(coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0)) as tokens,
     sum(iif(cost_picos is null, 0, coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0))) as priced_tokens,
     coalesce(sum(cost_source = 'estimated'), 0) as estimated_calls,
-    sum(cost_picos / 244140625) / 4096.0 + sum(cost_picos % 244140625) / 1e12 as cost_usd,
-    total(iif(team is null, 0, cost_picos / 244140625)) / 4096.0
-      + total(iif(team is null, 0, cost_picos % 244140625)) / 1e12 as team_usd,
-    total(iif(feature is null, 0, cost_picos / 244140625)) / 4096.0
-      + total(iif(feature is null, 0, cost_picos % 244140625)) / 1e12 as feature_usd,
-    total(iif(customer_id is null, 0, cost_picos / 244140625)) / 4096.0
-      + total(iif(customer_id is null, 0, cost_picos % 244140625)) / 1e12 as customer_usd,
+    sum(cost_picos / 244140625) as whole,
+    sum(cost_picos % 244140625) as rest,
+    sum(iif(team is null, 0, cost_picos / 244140625)) as team_whole,
+    sum(iif(team is null, 0, cost_picos % 244140625)) as team_rest,
+    sum(iif(feature is null, 0, cost_picos / 244140625)) as feature_whole,
+    sum(iif(feature is null, 0, cost_picos % 244140625)) as feature_rest,
+    sum(iif(customer_id is null, 0, cost_picos / 244140625)) as customer_whole,
+    sum(iif(customer_id is null, 0, cost_picos % 244140625)) as customer_rest,
     min(ts) as first_ts,
     max(ts) as last_ts
   from call_cost
@@ -45,10 +46,15 @@ select
   cast(coalesce(priced_tokens, 0) as integer) as priced_tokens,
   cast(priced_tokens * 1.0 / nullif(tokens, 0) as real) as priced_token_share,
   cast(estimated_calls as integer) as estimated_calls,
-  cast(cost_usd as real) as cost_usd,
-  cast(team_usd / nullif(cost_usd, 0) as real) as team_cost_share,
-  cast(feature_usd / nullif(cost_usd, 0) as real) as feature_cost_share,
-  cast(customer_usd / nullif(cost_usd, 0) as real) as customer_cost_share,
+  -- The nearest double, see daily_cost.
+  cast(iif(
+    whole + rest / 244140625 < 36893488,
+    (whole * 244140625 + rest) / 1e12,
+    (whole + rest / 244140625) / 4096.0 + rest % 244140625 / 1e12
+  ) as real) as cost_usd,
+  cast((team_whole / 4096.0 + team_rest / 1e12) / nullif(whole / 4096.0 + rest / 1e12, 0) as real) as team_cost_share,
+  cast((feature_whole / 4096.0 + feature_rest / 1e12) / nullif(whole / 4096.0 + rest / 1e12, 0) as real) as feature_cost_share,
+  cast((customer_whole / 4096.0 + customer_rest / 1e12) / nullif(whole / 4096.0 + rest / 1e12, 0) as real) as customer_cost_share,
   cast(first_ts as text) as first_ts,
   cast(last_ts as text) as last_ts,
   cast((select max(period_end) from charge) as text) as billed_through

@@ -22,23 +22,47 @@ unpriced_calls      integer  Calls whose cost is not known, so not in cost_usd
 cost_4096ths        integer  cost_usd exactly, first part: whole 4096ths of a dollar, exact in binary. NULL: all are unpriced
 cost_picos          integer  cost_usd exactly, second part: the remaining pico-dollars (1e-12 USD). NULL: all are unpriced
 */
+with summed as (
+  select
+    substr(ts, 1, 10) as day,
+    agent_id,
+    coalesce(team, '(unattributed)') as team,
+    coalesce(feature, '(unattributed)') as feature,
+    coalesce(customer_id, '(unattributed)') as customer_id,
+    coalesce(provider, '(unattributed)') as provider,
+    model,
+    count(*) as calls,
+    sum(prompt_tokens) as prompt_tokens,
+    sum(coalesce(cache_read_tokens, 0)) as cache_read_tokens,
+    sum(coalesce(cache_write_tokens, 0)) as cache_write_tokens,
+    sum(completion_tokens) as completion_tokens,
+    sum(cost_picos is null) as unpriced_calls,
+    -- Two integer sums are exact where one would overflow at 9 million dollars and a float would round.
+    sum(cost_picos / 244140625) as whole,
+    sum(cost_picos % 244140625) as rest
+  from call_cost
+  group by 1, 2, 3, 4, 5, 6, 7
+)
 select
-  cast(substr(ts, 1, 10) as text) as day,
+  cast(day as text) as day,
   agent_id,
-  cast(coalesce(team, '(unattributed)') as text) as team,
-  cast(coalesce(feature, '(unattributed)') as text) as feature,
-  cast(coalesce(customer_id, '(unattributed)') as text) as customer_id,
-  cast(coalesce(provider, '(unattributed)') as text) as provider,
+  cast(team as text) as team,
+  cast(feature as text) as feature,
+  cast(customer_id as text) as customer_id,
+  cast(provider as text) as provider,
   model,
-  cast(count(*) as integer) as calls,
-  cast(sum(prompt_tokens) as integer) as prompt_tokens,
-  cast(sum(coalesce(cache_read_tokens, 0)) as integer) as cache_read_tokens,
-  cast(sum(coalesce(cache_write_tokens, 0)) as integer) as cache_write_tokens,
-  cast(sum(completion_tokens) as integer) as completion_tokens,
-  -- Two integer sums are exact where one would overflow at 9 million dollars and a float would round.
-  cast(sum(cost_picos / 244140625) / 4096.0 + sum(cost_picos % 244140625) / 1e12 as real) as cost_usd,
-  cast(sum(cost_picos is null) as integer) as unpriced_calls,
-  cast(sum(cost_picos / 244140625) as integer) as cost_4096ths,
-  cast(sum(cost_picos % 244140625) as integer) as cost_picos
-from call_cost
-group by 1, 2, 3, 4, 5, 6, 7
+  cast(calls as integer) as calls,
+  cast(prompt_tokens as integer) as prompt_tokens,
+  cast(cache_read_tokens as integer) as cache_read_tokens,
+  cast(cache_write_tokens as integer) as cache_write_tokens,
+  cast(completion_tokens as integer) as completion_tokens,
+  -- The nearest double: up to 2^53 pico-dollars the division rounds once; above, the whole part is exact in binary.
+  cast(iif(
+    whole + rest / 244140625 < 36893488,
+    (whole * 244140625 + rest) / 1e12,
+    (whole + rest / 244140625) / 4096.0 + rest % 244140625 / 1e12
+  ) as real) as cost_usd,
+  cast(unpriced_calls as integer) as unpriced_calls,
+  cast(whole as integer) as cost_4096ths,
+  cast(rest as integer) as cost_picos
+from summed

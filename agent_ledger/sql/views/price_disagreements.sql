@@ -2,7 +2,7 @@
 Where do price sources disagree about what a model costs now?
 
 Grain: one row per model, provider, service tier, region, band and pair of sources that say different things.
-Reads: price_history.
+Reads: price_history, price_revision.
 
 model             text     As it stands in the ledger
 provider          text     NULL: not recorded

@@ -1,0 +1,130 @@
+"""The README tells the truth: its commands run, its code runs, its tables are complete."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent_ledger.cli import cli
+from agent_ledger.importers.table import JsonLines
+from agent_ledger.plugins import importers
+from agent_ledger.schema import scripts
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+TRANSCRIPT = {
+    "type": "assistant",
+    "timestamp": "2026-11-01T10:00:00.000Z",
+    "sessionId": "s1",
+    "requestId": "req_011",
+    "cwd": "/home/mia/shop",
+    "message": {
+        "id": "msg_011",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-sonnet-4-5-20250929",
+        "content": [],
+        "stop_reason": "end_turn",
+        "usage": {"input_tokens": 10, "output_tokens": 5},
+    },
+}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[str]:
+    return [
+        line for block in blocks("sh") for line in block.splitlines() if line.startswith(("agent-ledger", "sqlite3"))
+    ]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with demo.db and a home with one transcript, to run what the README says in."""
+    if not (ROOT / "demo.db").exists():
+        pytest.skip("demo.db is only in a checkout")
+    shutil.copy(ROOT / "demo.db", tmp_path)
+    project = tmp_path / ".claude" / "projects" / "shop"
+    project.mkdir(parents=True)
+    (project / "s1.jsonl").write_text(json.dumps(TRANSCRIPT) + "\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(command: str) -> str:
+    words = shlex.split(command)
+    words = [word.replace("~", str(Path.cwd()), 1) if word.startswith("~/") else word for word in words]
+    if words[0] == "sqlite3":
+        connection = sqlite3.connect(words[1])
+        found = connection.execute(words[2]).fetchall()
+        connection.close()
+        assert found
+        return str(found)
+    done = subprocess.run(
+        [sys.executable, "-m", "agent_ledger", *words[1:]], capture_output=True, text=True, encoding="utf-8"
+    )
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.usefixtures("home")
+def test_the_code_and_the_commands_run_in_their_order() -> None:
+    python = blocks("python")
+    done = subprocess.run([sys.executable, "-c", python[0]], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "'agent_id': 'fraud-classifier', 'calls': 1" in done.stdout
+    assert "0.0081" in done.stdout
+    said = {command: run(command) for command in commands()}
+    assert len(said) >= 14
+    assert "payments" in said["agent-ledger report ledger.db --by team"]
+    assert "get_object" in said["agent-ledger show ledger.db req_1"]
+    assert "claude-sonnet-4-5-20250929" in said["agent-ledger report ledger.db --by model"]
+
+
+@pytest.mark.usefixtures("home")
+def test_the_first_command_prints_what_the_readme_shows() -> None:
+    [command] = re.findall(r"^python -m pip install \. && (agent-ledger .*)$", README, re.MULTILINE)
+    [shown] = re.findall(r"```\n(agent id .*?)```", README, re.DOTALL)
+    assert run(command) == shown
+
+
+def test_the_plugin_example_is_a_price_source() -> None:
+    scope: dict[str, object] = {}
+    exec(blocks("python")[1], scope)
+    found: list[object] = []
+    scope["register_price_sources"](found.append)  # type: ignore[operator]
+    [row] = found[0].prices("vllm", "m")  # type: ignore[attr-defined]
+    assert (row.input, row.output) == (150_000, 600_000)
+
+
+def test_there_is_one_test_command() -> None:
+    after = README.split("<!-- test command -->")
+    assert len(after) == 2
+    assert after[1].splitlines()[2].startswith("python -m pip install -e '.[test]' && python -m pytest")
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_every_command_is_in_the_readme(name: str) -> None:
+    assert f"| `agent-ledger {name}" in README
+
+
+@pytest.mark.parametrize("name", sorted(scripts("views")))
+def test_every_view_is_in_the_readme(name: str) -> None:
+    assert f"`{name}`" in README
+
+
+@pytest.mark.parametrize("name", sorted(importers()))
+def test_every_format_is_in_the_readme(name: str) -> None:
+    assert f"`{name}`" in README
+    assert JsonLines.name in importers()
