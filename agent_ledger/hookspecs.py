@@ -48,6 +48,7 @@ class Defaults:
     feature: str | None = None
     session_id: str | None = None
     provider: str | None = None
+    model: str | None = None
     ts: str | None = None
 
 

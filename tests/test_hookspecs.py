@@ -44,5 +44,5 @@ def test_commands_get_the_group() -> None:
 
 def test_defaults_leave_everything_open() -> None:
     assert Defaults() == Defaults(
-        agent_id=None, customer_id=None, feature=None, session_id=None, provider=None, ts=None
+        agent_id=None, customer_id=None, feature=None, session_id=None, provider=None, model=None, ts=None
     )

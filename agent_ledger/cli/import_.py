@@ -57,6 +57,7 @@ class _ImportCommand(click.Command):
 @click.option("--feature", help="The feature, where the file does not name it.")
 @click.option("--session-id", help="The session, where the file does not name it.")
 @click.option("--provider", help="Who runs the models, where the file does not say.")
+@click.option("--model", help="The model, where a response does not name it (Bedrock Converse).")
 @moment_option("--ts", help="When the calls were made, where the file does not say.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @output.json_option

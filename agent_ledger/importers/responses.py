@@ -86,15 +86,15 @@ def _is_gemini_stream(found: Sequence[Any]) -> bool:
 
 def _calls(record: dict[str, Any], defaults: Defaults) -> Iterable[Call]:
     body, events = record.get("body"), record.get("events")
-    provider, model = defaults.provider, None
+    provider, model = defaults.provider, defaults.model
     if body is None and events is None:
         if "body" in record or "events" in record:
             raise InvalidRecord("body", body, "give the provider's response, or its events")
         # A bare body. Its "provider" is not ours: OpenRouter's names the company behind.
-        found = fields.understood(lambda: inferences(record, provider=provider))
+        found = fields.understood(lambda: inferences(record, provider=provider, model=model))
         said = [record]
     else:
-        provider, model = fields.text(record, "provider") or provider, fields.text(record, "model")
+        provider, model = fields.text(record, "provider") or provider, fields.text(record, "model") or model
         if body is not None:
             if not isinstance(body, dict):
                 raise InvalidRecord("body", body, "give the provider's response as a JSON object")

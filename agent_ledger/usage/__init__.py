@@ -1,7 +1,7 @@
 """From what an LLM provider answers to `Inference` records, in one convention: all input, all output.
 
 Which provider's language a body speaks is told by its shape. `provider` is stored as given, and where it is not given
-the shape's own: "anthropic", "openai" (for what gives no other vendor away), "openrouter", "google", "aws".
+the shape's own: "anthropic", "openai" (for its own models, where no other vendor shows), "openrouter", "google", "aws".
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def model_name(found: str | None, given: str | None) -> str:
     """The model that the body names, else the one the caller gave."""
     name = found or given
     if not name:
-        raise UnknownUsage("The response does not name its model: pass the model of the request as `model`.")
+        raise UnknownUsage("The response does not name its model: give the model of the request.")
     return name
 
 

@@ -9,6 +9,7 @@ The counts are inclusive: cache reads, cache writes and audio are inside `prompt
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -26,6 +27,9 @@ from agent_ledger.usage.counts import (
     total_note,
     units,
 )
+
+# gpt-oss is left out: its weights are open, so anybody may run it.
+_OWN_MODELS = re.compile(r"(ft:)?(gpt-(?!oss)|chatgpt-|o\d\b|codex-|text-embedding-|davinci|babbage|computer-use)")
 
 _OBJECTS = {"chat.completion", "chat.completion.chunk", "text_completion"}
 
@@ -69,8 +73,8 @@ def fold(events: Sequence[Body]) -> tuple[Body, str]:
 def read(body: Body, provider: str | None, model: str | None, evidence: str) -> list[Inference]:
     usage = _usage(body)
     common = Inference(
-        model=model_name(text(body, "model"), model),
-        provider=provider or _vendor(body, usage),
+        model=(name := model_name(text(body, "model"), model)),
+        provider=provider or _vendor(body, usage, name),
         response_id=text(body, "id"),
         prompt_tokens=None,
         completion_tokens=None,
@@ -155,7 +159,12 @@ def _reported_cost(usage: Body) -> float | None:
     return amount(cost, "total_cost") if isinstance(cost, Mapping) else None
 
 
-def _vendor(body: Body, usage: Body) -> str:
+def maker(model: str) -> str | None:
+    """OpenAI, by the name of its own models. Others speak its language too; None: nothing says who."""
+    return "openai" if _OWN_MODELS.match(model) else None
+
+
+def _vendor(body: Body, usage: Body, model: str) -> str | None:
     """Who speaks OpenAI's language here, as far as the body gives it away."""
     if "x_groq" in body:
         return "groq"
@@ -165,4 +174,4 @@ def _vendor(body: Body, usage: Body) -> str:
         return "perplexity"
     if "num_cached_tokens" in usage:
         return "mistral"
-    return "azure" if body.get("prompt_filter_results") else "openai"
+    return "azure" if body.get("prompt_filter_results") else maker(model)

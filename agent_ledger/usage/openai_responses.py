@@ -43,8 +43,8 @@ def read(body: Body, provider: str | None, model: str | None, evidence: str) -> 
     if not usage and body.get("status") in _PENDING:
         return []  # polled before it ended; the response that ends it says what it used
     common = Inference(
-        model=model_name(text(body, "model"), model),
-        provider=provider or "openai",
+        model=(name := model_name(text(body, "model"), model)),
+        provider=provider or openai.maker(name),
         response_id=text(body, "id"),
         prompt_tokens=None,
         completion_tokens=None,

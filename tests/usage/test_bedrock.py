@@ -87,7 +87,7 @@ def test_what_stands_beside_the_usage() -> None:
 
 
 def test_the_model_is_asked_for() -> None:
-    with pytest.raises(UnknownUsage, match="pass the model of the request as `model`"):
+    with pytest.raises(UnknownUsage, match="give the model of the request"):
         inferences(body(inputTokens=1, outputTokens=1))
 
 

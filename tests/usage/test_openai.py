@@ -265,7 +265,7 @@ def test_responses_stream_that_broke_off() -> None:
 def test_compacting_is_billed() -> None:
     body = {"id": "resp_1", "object": "response.compaction", "output": [], "usage": tokens(9000, 500)}
     assert one_of(body, model="gpt-x").prompt_tokens == 9000
-    with pytest.raises(UnknownUsage, match="pass the model of the request"):
+    with pytest.raises(UnknownUsage, match="give the model of the request"):
         inferences(body)
 
 

@@ -75,10 +75,11 @@ def test_a_given_provider_wins() -> None:
     assert inferences(body(cost=1), "my-router")[0].provider == "my-router"
 
 
-def test_without_its_marks_it_is_openai() -> None:
+def test_without_its_marks_nobody_is_named() -> None:
     plain = body()
     del plain["provider"]
-    assert inferences(plain)[0].provider == "openai"
+    assert inferences(plain)[0].provider is None
+    assert inferences({**plain, "model": "gpt-5"})[0].provider == "openai"
 
 
 @pytest.mark.parametrize("cost", [-0.1, float("nan"), float("inf"), "0.1", True])
