@@ -184,7 +184,7 @@ class Ledger:
         answer says why.
         """
         asked = plugins.price_sources() if sources is None else list(sources)
-        with self._reading() as connection:
+        with reading(self.path) as connection:
             models = sorted({(key.provider, key.model) for key in pricebook.keys(connection)})
         return self._store_answers(asked, models, everything=True)
 
@@ -238,11 +238,6 @@ class Ledger:
         """
         with reading(self.path, as_of=as_of) as connection:
             return select(connection, view, equal)
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with reading(self.path) as connection:
-            yield connection
 
     # -- the file -----------------------------------------------------------------------------------------------------
 
