@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support import Source, add_prices, call, price, query, raw
 
-from agent_ledger import InvalidPrice, Ledger, clock, plugins, pricebook
+from agent_ledger import InvalidPrice, Ledger, PriceRevision, clock, plugins, pricebook
 from agent_ledger.prices.genai import GenaiPrices
 
 PRICE = price(input=3_000_000, output=15_000_000, provider="p")
@@ -277,3 +277,29 @@ def test_every_unpriced_call_says_why(ledger: Ledger, fields: dict[str, Any], re
     sync(ledger, Source([replace(PRICE, effective_from="2025-01-01T00:00:00.000Z"), price(provider="half", input=5)]))
     [row] = ledger.rows("unpriced_calls")
     assert row["reason"] == reason
+
+
+class Flaky:
+    """A source that can't be reached at first."""
+
+    name, priority, dated = "flaky", 50, True
+    down = True
+
+    def prices(self, provider: str | None, model: str) -> list[PriceRevision]:
+        if self.down:
+            raise OSError("no route to host")
+        return [PriceRevision(source=self.name, provider=provider, model=model, input=1_000_000, output=2_000_000)]
+
+
+def test_a_model_that_could_not_be_looked_up_is_looked_up_again(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Flaky()
+    monkeypatch.setattr(plugins, "price_sources", lambda: [source])
+    ledger.record_call(agent_id="a", request_id="r1", model="m", prompt_tokens=10, completion_tokens=0)
+    [unpriced] = ledger.rows("unpriced_calls")
+    assert unpriced["reason"].startswith("its price was not looked up yet")
+    source.down = False
+    ledger.record_call(agent_id="a", request_id="r2", model="other", prompt_tokens=1, completion_tokens=0)
+    assert ledger.rows("unpriced_calls") == []
+    assert [row["cost_usd"] for row in ledger.rows("cost_by_model", model="m")] == [0.00001]
