@@ -59,6 +59,7 @@ class Ledger:
         self._pid = os.getpid()
         self._connection: sqlite3.Connection | None = schema.open_for_writing(self.path, synchronous=self._synchronous)
         self._priced: set[tuple[Any, ...]] = set()
+        self._price_new_models()  # rows that others wrote in plain SQL, and models whose source failed
 
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""

@@ -303,3 +303,16 @@ def test_a_model_that_could_not_be_looked_up_is_looked_up_again(
     ledger.record_call(agent_id="a", request_id="r2", model="other", prompt_tokens=1, completion_tokens=0)
     assert ledger.rows("unpriced_calls") == []
     assert [row["cost_usd"] for row in ledger.rows("cost_by_model", model="m")] == [0.00001]
+
+
+def test_calls_that_others_wrote_in_sql_are_priced_at_the_next_opening(ledger: Ledger) -> None:
+    add_prices(ledger, PRICE)
+    with raw(ledger) as connection:
+        connection.execute(
+            "insert into ledger (ts, agent_id, request_id, prompt_tokens, completion_tokens, model, provider) "
+            "values ('2026-11-01T00:00:00.000Z', 'a', 'r9', 1000000, 0, 'm', 'p')"
+        )
+        connection.commit()
+    assert ledger.rows("cost_by_model", model="m")[0]["cost_usd"] is None
+    with Ledger(ledger.path) as again:
+        assert again.rows("cost_by_model", model="m")[0]["cost_usd"] == 3.0

@@ -71,7 +71,12 @@ def as_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
 
 def as_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     """A table with numbers to the right and headings no wider than they need to be."""
-    cells = [[cell(column, row[column]) for column in columns] for row in rows]
+    largest = {
+        column: max((abs(row[column]) for row in rows if row[column] is not None), default=0.0)
+        for column in columns
+        if column.endswith("_usd")
+    }
+    cells = [[cell(column, row[column], largest.get(column)) for column in columns] for row in rows]
     widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
     headings = [
         "\n".join(textwrap.wrap(column.replace("_", " "), max(width, _NARROWEST), break_long_words=False))
@@ -82,8 +87,8 @@ def as_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     return "\n".join(line.rstrip() for line in table.splitlines())
 
 
-def cell(column: str, value: object) -> str:
-    """One value as people read it."""
+def cell(column: str, value: object, largest: float | None = None) -> str:
+    """One value as people read it; `largest` is the largest amount of its column."""
     if value is None:
         return "unpriced" if column == "cost_usd" else "-"
     if value == clock.BEGINNING:
@@ -91,7 +96,7 @@ def cell(column: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return plain(str(value))
     if column.endswith("_usd"):
-        return money(value)
+        return money(value, largest)
     if column.endswith("_share"):
         return f"{value:.1%}"
     if isinstance(value, int):
@@ -99,11 +104,20 @@ def cell(column: str, value: object) -> str:
     return _decimals(value, most=6)
 
 
-def money(value: float) -> str:
-    """Dollars: to the cent from one dollar on, and to four significant digits below."""
-    if value == 0 or abs(value) >= 1:
-        return f"{value:,.2f}"
-    return f"{value:.{min(12, 3 - math.floor(math.log10(abs(value))))}f}"
+def money(value: float, largest: float | None = None) -> str:
+    """Dollars, with the decimals that suit the largest amount beside them, so that points stand below each other.
+
+    To the cent from a hundred dollars on, four decimals below, four significant digits below one cent.
+    """
+    scale = abs(value) if largest is None else largest
+    if scale >= 100 or scale == 0:
+        decimals = 2
+    elif scale >= 0.01:
+        decimals = 4
+    else:
+        decimals = min(12, 3 - math.floor(math.log10(scale)))
+    shown = f"{value:,.{decimals}f}"
+    return shown if value == 0 or float(shown.replace(",", "")) else f"<{10**-decimals:.{decimals}f}"
 
 
 def plain(text: str) -> str:

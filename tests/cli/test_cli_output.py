@@ -11,17 +11,24 @@ from agent_ledger.cli import output
     ("value", "shown"),
     [
         (0, "0.00"),
-        (1, "1.00"),
+        (1, "1.0000"),
+        (100, "100.00"),
         (1234567.891, "1,234,567.89"),
         (0.5, "0.5000"),
-        (0.0123456, "0.01235"),
+        (0.0123456, "0.0123"),
         (0.00001234, "0.00001234"),
         (0.99996, "1.0000"),
-        (1e-15, "0.000000000000"),
+        (1e-15, "<0.000000000001"),
     ],
 )
 def test_money(value, shown):
     assert output.money(value) == shown
+
+
+def test_the_amounts_of_a_column_have_the_same_decimals():
+    rows = [{"cost_usd": 17343.9342}, {"cost_usd": 8.5}, {"cost_usd": 0.001}, {"cost_usd": 0}, {"cost_usd": None}]
+    lines = [line.strip() for line in output.as_table(rows, ["cost_usd"]).splitlines()[2:]]
+    assert lines == ["17,343.93", "8.50", "<0.01", "0.00", "unpriced"]
 
 
 @pytest.mark.parametrize(

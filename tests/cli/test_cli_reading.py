@@ -38,7 +38,7 @@ def test_show(request_of_all_kinds, run):
     assert "Rows that do not count" in text
     assert "conflict" in text
     assert "bucket" in text
-    assert text.splitlines()[-1] == "LLM cost: 1.00 USD for 2 calls; 1 call without a price, 1 tool call"
+    assert text.splitlines()[-1] == "LLM cost: 1.0000 USD for 2 calls; 1 call without a price, 1 tool call"
 
 
 def test_show_json(request_of_all_kinds, read):

@@ -23,11 +23,11 @@ def test_table(book, run):
         "                        tokens      read     write        tokens                   calls",
         "                                  tokens    tokens",
         "----------  -------  ---------  --------  --------  ------------  ----------  ----------",
-        "=cmd()            1  1,000,000         0         0       100,000       15.00           0",
-        "writer            2  2,000,000         0         0       200,000       15.00           1",
-        "reader            2  2,000,000         0         0       200,000        2.40           0",
+        "=cmd()            1  1,000,000         0         0       100,000     15.0000           0",
+        "writer            2  2,000,000         0         0       200,000     15.0000           1",
+        "reader            2  2,000,000         0         0       200,000      2.4000           0",
         "",
-        f"Total: 32.40 USD for 5 calls. 1 call has no price: agent-ledger check {book}",
+        f"Total: 32.4000 USD for 5 calls. 1 call has no price: agent-ledger check {book}",
     ]
 
 
@@ -60,7 +60,9 @@ def test_sort_and_limit(book, read, run):
     assert _keys(read("report", book, "--by", "agent", "--sort", "calls"))[-1] == "=cmd()"
     assert _keys(read("report", book, "--by", "day"), "day") == ["2026-01-31", "2026-02-01", "2026-02-02", "2026-02-28"]
     assert len(read("report", book, "--by", "day", "--limit", "1")) == 1
-    assert "Total: 32.40 USD for 5 calls, 1 of 4 rows shown" in run("report", book, "--by", "day", "--limit", 1).stdout
+    assert (
+        "Total: 32.4000 USD for 5 calls, 1 of 4 rows shown" in run("report", book, "--by", "day", "--limit", 1).stdout
+    )
 
 
 @pytest.mark.parametrize(
