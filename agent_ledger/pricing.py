@@ -114,10 +114,14 @@ def _winner(holding: Sequence[PriceRevision]) -> list[PriceRevision]:
     best = max(map(_rank, holding))
     first = [revision for revision in holding if _rank(revision) == best]
     discounts = [revision.discount for revision in first if revision.discount is not None]
-    if not discounts:
+    rest = [revision for revision in holding if revision.discount is None and _rank(revision) != best]
+    if discounts:
+        return [_lowered(revision, 1 - discounts[0], first[0]) for revision in _winner(rest)]
+    if all(revision.web_search is not None for revision in first):
         return first
-    rest = [revision for revision in holding if revision.discount is None]
-    return [_lowered(revision, 1 - discounts[0], first[0]) for revision in _winner(rest)]
+    # Whoever negotiates token prices rarely mentions searches: their fee stays that of the next price list.
+    fee = next((revision.web_search for revision in _winner(rest) if revision.web_search is not None), None)
+    return [replace(revision, web_search=fee) if revision.web_search is None else revision for revision in first]
 
 
 def _rank(revision: PriceRevision) -> tuple[int, bool, bool, int, str, bool, str, str]:

@@ -79,7 +79,8 @@ class PriceRevision:
     Prices are whole pico-dollars per token (requests: per request); None: the source has no separate price for that
     bucket. Rows of one source, model, service tier and region that were recorded together form one price list:
     a base row (`above_tokens` None) and the rows of its long-context bands, whose prices then hold for the whole
-    request. A row with a `discount` has no prices of its own: it lowers the list price by that share.
+    request. A row with a `discount` has no prices of its own: it lowers
+    by that share the price that would hold without it.
     """
 
     model: str  # exact, as it stands in the ledger; contract prices may use * and ?

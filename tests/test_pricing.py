@@ -286,3 +286,12 @@ def test_units_pay_the_difference_to_what_their_tokens_pay_already() -> None:
     assert rate.units == {
         "input_audio_tokens": 6, "cache_audio_read_tokens": 4, "output_audio_tokens": 12, "rerank_units": 7,
     }  # fmt: skip
+
+
+def test_the_fee_of_searches_stays_that_of_the_list_where_the_contract_names_none() -> None:
+    listed = row(source="list", input=3, output=15, web_search=10**10)
+    ours = {"source": "contract", "priority": 100, "id": 2, "input": 2, "output": 12}
+    [rate] = resolve(RateKey("m"), [listed, row(**ours)])
+    assert (rate.input, rate.output, rate.web_search, rate.price_source) == (2, 12, 10**10, "contract")
+    [named] = resolve(RateKey("m"), [listed, row(**ours, web_search=7)])
+    assert named.web_search == 7

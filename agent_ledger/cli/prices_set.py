@@ -45,7 +45,7 @@ def store(ledger: Path, rows: Sequence[PriceRevision]) -> int:
 @amount_option("--cache-read", help="Per million tokens read from the cache.  [default: as input]")
 @amount_option("--cache-write", help="Per million tokens written to the cache.  [default: as input]")
 @amount_option("--cache-write-1h", help="Per million tokens written for an hour.  [default: as --cache-write]")
-@amount_option("--web-search", help="Per web search.")
+@amount_option("--web-search", help="Per web search.  [default: the list price]")
 @amount_option("--request", help="Per call.  [default: nothing]")
 @share_option("--discount", help="The share that is taken off the list price, instead of prices.")
 @click.option("--free", is_flag=True, help="The model costs nothing.")
