@@ -117,11 +117,12 @@ def _winner(holding: Sequence[PriceRevision]) -> list[PriceRevision]:
     rest = [revision for revision in holding if revision.discount is None and _rank(revision) != best]
     if discounts:
         return [_lowered(revision, 1 - discounts[0], first[0]) for revision in _winner(rest)]
-    if all(revision.web_search is not None for revision in first):
+    if any(revision.web_search is not None for revision in first):
         return first
-    # Whoever negotiates token prices rarely mentions searches: their fee stays that of the next price list.
-    fee = next((revision.web_search for revision in _winner(rest) if revision.web_search is not None), None)
-    return [replace(revision, web_search=fee) if revision.web_search is None else revision for revision in first]
+    # Whoever negotiates token prices rarely mentions searches: their fee stays that of the next list that has one.
+    others = sorted(rest, key=_rank, reverse=True)
+    fee = next((revision.web_search for revision in others if revision.web_search is not None), None)
+    return [replace(revision, web_search=fee) for revision in first]
 
 
 def _rank(revision: PriceRevision) -> tuple[int, bool, bool, int, str, bool, str, str]:

@@ -186,7 +186,17 @@ def _computed(row: Mapping[str, Any], holding: list[Mapping[str, Any]]) -> int |
     listed = windows or [one for one in best if one["time_from"] is None]
     tokens = next((row[name] for name in ("tier_tokens", "prompt_tokens") if row[name] is not None), 0)
     reached = [one for one in listed if _threshold(one) <= tokens]
-    return _line(row, max(reached, key=_threshold)) if reached else None
+    if not reached:
+        return None
+    return _line(row, {**max(reached, key=_threshold), **_search_fee(best, holding)})
+
+
+def _search_fee(best: list[Mapping[str, Any]], holding: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """A list that names no fee for searches has that of the next list that names one."""
+    if any(one["web_search"] is not None for one in best):
+        return {}
+    named = [one for one in holding if one["discount"] is None and one["web_search"] is not None]
+    return {"web_search": max(named, key=_precedence)["web_search"] if named else None}
 
 
 def _precedence(revision: Mapping[str, Any]) -> tuple[Any, ...]:
