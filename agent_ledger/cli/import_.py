@@ -191,7 +191,7 @@ def _as_json(outcome: _Outcome, refused: list[Row], models: dict[str, int]) -> R
 def _tell(ledger: Path, outcome: _Outcome, refused: list[Row], models: dict[str, int]) -> None:
     done = outcome.imported
     click.echo(
-        f"{output.count(len(done), 'file')} imported: {sum(one.read for one in done):,} records read, "
+        f"{output.count(len(done), 'file')} imported: {output.count(sum(one.read for one in done), 'record')} read, "
         f"{sum(one.added for one in done):,} added, {sum(one.already_there for one in done):,} already there, "
         f"{len(refused):,} refused"
     )
