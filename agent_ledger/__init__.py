@@ -5,7 +5,6 @@ from agent_ledger.errors import (
     InvalidPrice,
     InvalidRecord,
     LedgerError,
-    MissingExtra,
     NotALedger,
     UnknownUsage,
 )
@@ -23,7 +22,6 @@ __all__ = [
     "InvalidRecord",
     "Ledger",
     "LedgerError",
-    "MissingExtra",
     "NotALedger",
     "PriceRevision",
     "Recorded",

@@ -36,7 +36,3 @@ class InvalidPrice(LedgerError):
 
 class ImportFailed(LedgerError):
     """A file that can't be imported at all. Nothing of it was stored."""
-
-
-class MissingExtra(LedgerError):
-    """An optional dependency is not installed; the message names the `pip install` that brings it."""

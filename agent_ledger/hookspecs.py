@@ -105,12 +105,12 @@ def register_importers(register: Callable[[Importer], None]) -> None:
 
 @hookspec
 def register_sinks(register: Callable[[Sink], None]) -> None:
-    """Offer sinks: call `register(sink)` once for each."""
+    """Offer sinks: call `register(sink)` once for each. The hook is agreed, but no command ships rows yet."""
 
 
 @hookspec
 def register_notifiers(register: Callable[[Notifier], None]) -> None:
-    """Offer notifiers: call `register(notifier)` once for each."""
+    """Offer notifiers: call `register(notifier)` once for each. The hook is agreed, but nothing notifies yet."""
 
 
 @hookspec

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent_ledger.errors import LedgerError
 from agent_ledger.hookspecs import Defaults, Importer
-from agent_ledger.recording import CALLS, TOOL_CALLS, Table, fields_of
+from agent_ledger.recording import CALLS, REFUSED, TOOL_CALLS, Table, fields_of
 from agent_ledger.records import Call, Refused, ToolCall
 
 _CHUNK = 5_000
@@ -47,7 +47,7 @@ def import_file(
         summary.refused += [fact for fact in chunk if isinstance(fact, Refused)]
         for table, kind in ((CALLS, Call), (TOOL_CALLS, ToolCall)):
             wanted = [fact for fact in chunk if isinstance(fact, kind)]
-            added, already_there, refused = _insert(connection, table, wanted, file)
+            added, already_there, refused = _insert(connection, table, wanted)
             summary.added += added
             summary.already_there += already_there
             summary.refused += refused
@@ -56,22 +56,23 @@ def import_file(
 
 
 def _insert(
-    connection: sqlite3.Connection, table: Table, facts: Sequence[Call | ToolCall], file: Path
+    connection: sqlite3.Connection, table: Table, facts: Sequence[Call | ToolCall]
 ) -> tuple[int, int, list[Refused]]:
     """Insert facts, all at once where none is wrong, else one by one. Returns how many are new, old and refused."""
     connection.execute("savepoint facts")
     try:
         added = connection.executemany(table.insert, map(table.row_of, facts)).rowcount if facts else 0
-    except (LedgerError, sqlite3.IntegrityError, OverflowError, UnicodeEncodeError):
+    except (LedgerError, *REFUSED):
         connection.execute("rollback to facts")
-        return _insert_one_by_one(connection, table, facts, file)
-    finally:
-        connection.execute("release facts")
-    return added, len(facts) - added, []
+        outcome = _insert_one_by_one(connection, table, facts)
+    else:
+        outcome = added, len(facts) - added, []
+    connection.execute("release facts")  # not after other errors: they end the transaction, the savepoint with it
+    return outcome
 
 
 def _insert_one_by_one(
-    connection: sqlite3.Connection, table: Table, facts: Iterable[Call | ToolCall], file: Path
+    connection: sqlite3.Connection, table: Table, facts: Iterable[Call | ToolCall]
 ) -> tuple[int, int, list[Refused]]:
     added = already_there = 0
     refused: list[Refused] = []
@@ -80,8 +81,8 @@ def _insert_one_by_one(
             inserted = connection.execute(table.insert, table.row_of(fact)).rowcount
         except LedgerError as error:
             refused.append(Refused(None, str(error)))
-        except (sqlite3.IntegrityError, OverflowError, UnicodeEncodeError) as error:
-            refused.append(Refused(None, str(table.refusal(fields_of(fact), error, file))))
+        except REFUSED as error:
+            refused.append(Refused(None, str(table.refusal(fields_of(fact), error))))
         else:
             added += inserted
             already_there += 1 - inserted

@@ -19,7 +19,7 @@ from agent_ledger.errors import InvalidRecord, LedgerError
 from agent_ledger.hookspecs import Defaults, Importer, PriceSource
 from agent_ledger.importing import Imported, import_file
 from agent_ledger.prices.rules import validate
-from agent_ledger.recording import CALLS, TOOL_CALLS, Table, fields_of
+from agent_ledger.recording import CALLS, REFUSED, TOOL_CALLS, Table, fields_of
 from agent_ledger.records import Assignment, Call, PriceRevision, Row, ToolCall
 from agent_ledger.validation import check_text
 
@@ -276,8 +276,10 @@ class Ledger:
         try:
             with self._guard():
                 return self._live().execute(table.insert, row).rowcount == 1
-        except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
-            raise table.refusal(fields, error, self.path) from error
+        except REFUSED as error:
+            raise table.refusal(fields, error) from error
+        except sqlite3.Error as error:
+            raise LedgerError(f"{self.path} can't be written: {error}") from error
 
     def _record_many(self, table: Table, records: Iterable[Mapping[str, Any] | Call | ToolCall]) -> Recorded:
         rest = iter(records)
@@ -287,17 +289,10 @@ class Ledger:
                 rows = list(map(table.row, chunk))
                 with self._transaction() as connection:
                     added += connection.executemany(table.insert, rows).rowcount
-            except (sqlite3.IntegrityError, OverflowError, UnicodeEncodeError) as error:
-                raise self._first_refusal(table, chunk, error) from error
+            except REFUSED as error:
+                raise _first_refusal(table, chunk, error) from error
             total += len(chunk)
         return Recorded(added=added, already_there=total - added)
-
-    def _first_refusal(self, table: Table, chunk: Sequence[Mapping[str, Any]], error: Exception) -> LedgerError:
-        for fields in chunk:
-            refusal = table.refusal(fields, error, self.path)
-            if isinstance(refusal, InvalidRecord):
-                return refusal
-        return LedgerError(f"a record was refused: {error}")
 
 
 @contextmanager
@@ -336,3 +331,11 @@ def select(connection: sqlite3.Connection, view: str, equal: Mapping[str, Any]) 
     condition = " and ".join(f'"{column}" is ?' for column in equal) or "true"
     found = connection.execute(f'select * from "{view}" where {condition}', list(equal.values()))
     return [dict(row) for row in found]
+
+
+def _first_refusal(table: Table, chunk: Sequence[Mapping[str, Any]], error: Exception) -> LedgerError:
+    for fields in chunk:
+        refusal = table.refusal(fields, error)
+        if isinstance(refusal, InvalidRecord):
+            return refusal
+    return LedgerError(f"a record was refused: {error}")

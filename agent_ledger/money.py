@@ -11,10 +11,6 @@ from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 PICOS_PER_DOLLAR = 10**12
 PICOS_PER_TOKEN_AT_ONE_DOLLAR_PER_MILLION = 10**6
 
-# SQL adds costs as two integers so that sums are exact at any size: whole 4096ths of a dollar (exact in binary)
-# and the pico-dollars that remain. See sql/views/daily_cost.sql.
-PICOS_PER_4096TH = PICOS_PER_DOLLAR // 4096
-
 
 def decimal(value: object) -> Decimal:
     """`value` as an exact, finite Decimal. A float counts as the shortest number that prints the same.

@@ -12,7 +12,6 @@ import re
 import sqlite3
 from collections.abc import Mapping
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, Final
 
 from agent_ledger import clock
@@ -42,21 +41,9 @@ class Table:
 
     def row(self, fields: Mapping[str, Any]) -> tuple[Any, ...]:
         """The values to insert. Raises InvalidRecord for what SQLite would not refuse, or not clearly."""
-        record = self._empty | fields  # type: ignore[operator]  # any Mapping merges into a dict
-        if record[self._made_id] is None:
-            record[self._made_id] = clock.sortable_id()
-        ts = record["ts"]
-        if ts is None:
-            record["ts"] = clock.now()
-        elif type(ts) is not str or not _CANONICAL(ts):
-            record["ts"] = _time(ts)
+        record = self._filled(fields)
         values = tuple(record.values())
-        if (
-            len(record) != len(self._empty)
-            or not self._required <= fields.keys()
-            or tuple(map(type, values)) not in self._sound_types
-            or "\0" in "".join([value for value in values if type(value) is str])
-        ):
+        if len(record) != len(self._empty) or not self._required <= fields.keys() or not self._is_sound(values):
             return self._careful_row(record, fields)
         return values
 
@@ -66,12 +53,29 @@ class Table:
         if (
             fact.ts is not None
             and getattr(fact, self._made_id) is not None
-            and tuple(map(type, values)) in self._sound_types
-            and "\0" not in "".join([value for value in values if type(value) is str])
+            and self._is_sound(values)
             and _CANONICAL(fact.ts)
         ):
             return values
         return self.row(fields_of(fact))
+
+    def _is_sound(self, values: tuple[Any, ...]) -> bool:
+        """Is there nothing in the row that SQLite would change or cut instead of refusing it?"""
+        return tuple(map(type, values)) in self._sound_types and "\0" not in "".join(
+            [value for value in values if type(value) is str]
+        )
+
+    def _filled(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """All columns, with an id and a time where the caller gives none."""
+        record: dict[str, Any] = self._empty | fields  # type: ignore[operator]  # any Mapping merges into a dict
+        if record[self._made_id] is None:
+            record[self._made_id] = clock.sortable_id()
+        ts = record["ts"]
+        if ts is None:
+            record["ts"] = clock.now()
+        elif type(ts) is not str or not _CANONICAL(ts):
+            record["ts"] = _time(ts)
+        return record
 
     def _careful_row(self, record: dict[str, Any], fields: Mapping[str, Any]) -> tuple[Any, ...]:
         for name in fields:
@@ -80,6 +84,7 @@ class Table:
         for name in self._empty:
             if name in self._required and name not in fields:
                 raise InvalidRecord(name, None, "it is required")
+        record["ts"] = _time(record["ts"])  # a time that looks right may still be 30 February
         check(self._kind(**record))
         types = tuple(map(type, record.values()))
         if _PLAIN.issuperset(types):  # others have values that SQLite would change, so each of them is looked at
@@ -88,19 +93,17 @@ class Table:
             record["usage"] = json.dumps(dict(record["usage"]), sort_keys=True)
         return tuple(record.values())
 
-    def refusal(self, fields: Mapping[str, Any], error: Exception, file: Path) -> LedgerError:
+    def refusal(self, fields: Mapping[str, Any], error: Exception) -> LedgerError:
         """Why SQLite refused a record, as an error that names the field."""
-        record = self._empty | fields  # type: ignore[operator]
         try:
-            if record[self._made_id] is None:
-                record[self._made_id] = clock.sortable_id()
-            record["ts"] = clock.now() if record["ts"] is None else _time(record["ts"])
-            self._careful_row(record, fields)
+            self._careful_row(self._filled(fields), fields)
         except LedgerError as found:
             return found
-        if isinstance(error, sqlite3.IntegrityError | OverflowError | UnicodeEncodeError):
-            return LedgerError(f"the record was refused: {error}")
-        return LedgerError(f"{file} can't be written: {error}")
+        return LedgerError(f"the record was refused: {error}")
+
+
+REFUSED: Final = (sqlite3.IntegrityError, OverflowError, UnicodeEncodeError)
+"""What SQLite raises where a record, and not the file, is the trouble."""
 
 
 def _time(value: object) -> str:

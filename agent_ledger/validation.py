@@ -56,18 +56,6 @@ def is_amount_field(name: str) -> bool:
     return name in _AMOUNTS
 
 
-def problem(fact: Call | ToolCall) -> str | None:
-    """What the ledger would refuse about `fact`, as one sentence; None where nothing is wrong.
-
-    The ledger checks again. Here the line number is still known.
-    """
-    try:
-        check(fact)
-    except InvalidRecord as error:
-        return str(error)
-    return None
-
-
 def check(fact: Call | ToolCall) -> None:
     """Raises InvalidRecord for what the ledger would refuse about `fact`."""
     required = _REQUIRED[type(fact)]

@@ -15,7 +15,7 @@ import pytest
 from support import add_prices, call, price, query, raw, spent, tool_call
 
 import agent_ledger
-from agent_ledger import Ledger, schema
+from agent_ledger import Ledger, reporting, schema
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "agent_ledger"
@@ -183,6 +183,32 @@ def test_c75_the_cost_of_a_call_is_defined_in_one_place() -> None:
         text = path.read_text("utf-8")
         assert not re.search(r"(prompt|completion|cache_\w+)_tokens\s*\*\s*\w", text), path
         assert not re.search(r"\w\s\*\s\w*\.?(prompt|completion|cache_\w+)_tokens\b", text), path
+
+
+NEAREST_DOUBLE = (
+    "iif( whole + rest / 244140625 < 36893488, (whole * 244140625 + rest) / 1e12, "
+    "(whole + rest / 244140625) / 4096.0 + rest % 244140625 / 1e12 )"
+)
+
+
+def test_sums_become_dollars_by_one_expression() -> None:
+    """SQLite has no functions of one's own, so it stands in several files: the same in all of them."""
+    assert 244140625 * 4096 == 10**12
+    assert 36893488 * 244140625 <= 2**53 < 36893489 * 244140625
+    sums = {name for name in VIEWS if "as whole" in schema.scripts("views")[name]}
+    assert sums == {"coverage", "daily_cost", *(name for name in VIEWS if name.startswith("cost_by_"))}
+    for text in [*(schema.scripts("views")[name] for name in sums), inspect.getsource(reporting)]:
+        assert " ".join(text.split()).count(NEAREST_DOUBLE) == 1
+
+
+def test_the_cost_by_views_differ_in_their_key_only() -> None:
+    assert len({_without_key(name, key) for name, key in reporting.AXES.items()}) == 1
+
+
+def _without_key(axis: str, key: str) -> str:
+    text = body(schema.scripts("views")[f"cost_by_{axis}"])
+    named = {"month": "cast(substr(day, 1, 7) as text) as month", **dict.fromkeys(set(reporting.AXES) - {"month"}, key)}
+    return text.replace(f"  {named[axis]},\n", "  KEY,\n").replace("  cast(month as text) as month,\n", "  KEY,\n")
 
 
 def test_the_statement_of_the_contract_runs_verbatim(filled: Ledger) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 from collections import Counter
 from itertools import pairwise
 from typing import Any
@@ -333,3 +334,19 @@ def test_the_order_of_tool_calls_does_not_decide(facts: list[dict[str, Any]], ch
         one.record_tool_calls(facts)
         other.record_tool_calls(shuffled)
         assert tools(one) == tools(other)
+
+
+@pytest.mark.parametrize("statement", ["delete from superseded_call", "update superseded_call set by_id = id"])
+def test_which_row_counts_can_not_be_changed_by_hand(ledger: Ledger, statement: str) -> None:
+    ledger.record_calls([call(prompt_tokens=1), call(prompt_tokens=2)])
+    with raw(ledger) as connection, pytest.raises(sqlite3.IntegrityError, match="never changed by hand"):
+        connection.execute(statement)
+    assert len(ledger.rows("superseded_call")) == 1
+
+
+def test_which_tool_call_counts_can_not_be_changed_by_hand(ledger: Ledger) -> None:
+    ledger.record_tool_calls([tool_call(tool_call_id="t", status="ok"), tool_call(tool_call_id="t", status="error")])
+    for statement in ("delete from superseded_tool_call", "update superseded_tool_call set by_id = id"):
+        with raw(ledger) as connection, pytest.raises(sqlite3.IntegrityError, match="never changed by hand"):
+            connection.execute(statement)
+    assert len(ledger.rows("superseded_tool_call")) == 1

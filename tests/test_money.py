@@ -66,7 +66,3 @@ def test_dollars_and_back_is_exact(picos: int) -> None:
 def test_a_float_counts_as_it_prints(value: float) -> None:
     assert float(money.decimal(value)) == value
     assert money.decimal(value) == money.decimal(repr(value))
-
-
-def test_a_4096th_of_a_dollar_is_a_whole_number_of_pico_dollars() -> None:
-    assert money.PICOS_PER_4096TH * 4096 == money.PICOS_PER_DOLLAR

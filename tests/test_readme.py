@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from agent_ledger.cli import cli
-from agent_ledger.importers.table import JsonLines
 from agent_ledger.plugins import importers
 from agent_ledger.schema import scripts
 
@@ -127,4 +126,3 @@ def test_every_view_is_in_the_readme(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(importers()))
 def test_every_format_is_in_the_readme(name: str) -> None:
     assert f"`{name}`" in README
-    assert JsonLines.name in importers()

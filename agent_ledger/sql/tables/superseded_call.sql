@@ -5,3 +5,11 @@ create table superseded_call (
   reason text not null  -- duplicate: says the same; revised: a fuller account; conflict: they contradict each other
     check (reason in ('duplicate', 'revised', 'conflict'))
 ) strict;
+
+create trigger superseded_call_no_update before update on superseded_call begin
+  select raise(abort, 'which account counts is never changed by hand: record a better one');
+end;
+
+create trigger superseded_call_no_delete before delete on superseded_call begin
+  select raise(abort, 'which account counts is never changed by hand: record a better one');
+end;
