@@ -6,6 +6,7 @@ Tables are migrated, forward only. Views are derived: they are replaced whenever
 from __future__ import annotations
 
 import sqlite3
+import time
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -108,7 +109,7 @@ def open_for_writing(path: Path, *, synchronous: str) -> sqlite3.Connection:
     try:
         connection.execute("pragma foreign_keys = on")
         _bring_up_to_date(connection)  # before WAL, so that the file's own header says whose it is
-        connection.execute("pragma journal_mode = wal")
+        _use_wal(connection)
         connection.execute(f"pragma synchronous = {synchronous}")
         connection.execute(
             "pragma cache_size = -65536"
@@ -117,6 +118,19 @@ def open_for_writing(path: Path, *, synchronous: str) -> sqlite3.Connection:
         connection.close()
         raise NotALedger(f"{path} can't be opened as a ledger: {error}") from error
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL, once in a file's life. SQLite does not wait here when others are opening the file, so we do."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("pragma journal_mode = wal")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:

@@ -344,6 +344,26 @@ def test_processes_make_and_fill_one_file_at_once(tmp_path: Path) -> None:
         assert query(ledger, "pragma integrity_check") == [("ok",)]
 
 
+@pytest.mark.parametrize("lock", ["begin; select count(*) from ledger", "begin immediate"])
+def test_opening_waits_for_who_has_a_file_that_is_not_in_wal_mode_yet(tmp_path: Path, lock: str) -> None:
+    """Switching to WAL is where SQLite does not wait by itself."""
+    path = tmp_path / "ledger.db"
+    with Ledger(path):
+        pass
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("pragma journal_mode = delete")
+    for statement in lock.split("; "):
+        other.execute(statement).fetchall()
+    release = threading.Timer(0.3, lambda: other.execute("commit"))
+    release.start()
+    try:
+        with Ledger(path) as ledger:
+            assert query(ledger, "pragma journal_mode") == [("wal",)]
+    finally:
+        release.join()
+        other.close()
+
+
 def test_a_killed_writer_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     with writer(path, "p", 1_000_000) as process:
