@@ -1,5 +1,6 @@
 """Which agent spent the money? A SQLite ledger of LLM and tool calls, with cost computed at query time."""
 
+from agent_ledger.attribution import attribute, propagate
 from agent_ledger.errors import (
     ImportFailed,
     InvalidPrice,
@@ -27,5 +28,7 @@ __all__ = [
     "Recorded",
     "ToolCall",
     "UnknownUsage",
+    "attribute",
     "hookimpl",
+    "propagate",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,19 +13,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from agent_ledger import clock, plugins, pricebook, schema
+from agent_ledger import attribution, clock, plugins, pricebook, schema, spool
+from agent_ledger.capture.headers import call_fields
+from agent_ledger.capture.live import LiveCapture
+from agent_ledger.connection import Writer
 from agent_ledger.errors import InvalidRecord, LedgerError
 from agent_ledger.hookspecs import Defaults, Importer, PriceSource
 from agent_ledger.importing import Imported, import_file
+from agent_ledger.price_lookup import look_up, look_up_new
 from agent_ledger.prices.rules import validate
 from agent_ledger.recording import CALLS, REFUSED, TOOL_CALLS, Table, fields_of
 from agent_ledger.records import Assignment, Call, PriceRevision, Row, ToolCall
+from agent_ledger.stamping import Stamper
 from agent_ledger.validation import check_text
 
 _log = logging.getLogger("agent_ledger")
 _CHUNK = 10_000
 _CONTRACT_PRIORITY = 100
-_inherited: list[sqlite3.Connection | None] = []  # kept, so that they are not closed when they are collected
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Recorded:
     already_there: int
 
 
-class Ledger:
+class Ledger(LiveCapture):
     """A ledger file, made where there is none.
 
     `record_…` returns when the row is committed. One object serves all threads of a process; other processes open the
@@ -51,22 +54,18 @@ class Ledger:
         if synchronous not in ("normal", "full"):
             raise LedgerError(f'synchronous is {synchronous!r}: give "normal" or "full"')
         self.path = Path(path)
-        self._synchronous = synchronous
-        self._lock = threading.RLock()
-        self._open()
-
-    def _open(self) -> None:
-        self._pid = os.getpid()
-        self._connection: sqlite3.Connection | None = schema.open_for_writing(self.path, synchronous=self._synchronous)
-        self._priced: set[tuple[Any, ...]] = set()
-        self._price_new_models()  # rows that others wrote in plain SQL, and models whose source failed
+        self._writer = Writer(self.path, synchronous=synchronous)
+        super().__init__(Stamper(self.path, synchronous=synchronous))
+        try:
+            spool.replay(self.path, self._stamper.writer().insert)  # which does not wait for long
+        except (LedgerError, sqlite3.Error, OSError):
+            _log.warning("The rows that were kept beside %s can't be brought in now", self.path, exc_info=True)
+        look_up_new(self._writer)  # rows that others wrote in plain SQL, and models whose source failed
 
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""
-        with self._guard():
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        self._stamper.close()
+        self._writer.close()
 
     def __enter__(self) -> Self:
         return self
@@ -87,10 +86,8 @@ class Ledger:
         Raises InvalidRecord, with nothing stored, for a bad value.
         """
         added = self._record(CALLS, fields)
-        key = (fields.get("model"), fields.get("provider"), fields.get("service_tier"), fields.get("region"))
-        if key not in self._priced:
-            self._price_new_models()
-            self._priced.add(key)
+        self._price(fields, lambda: self._writer)
+        self._tell(CALLS, fields)
         return added
 
     def record_tool_call(self, **fields: Any) -> bool:
@@ -99,7 +96,25 @@ class Ledger:
         Returns True, or False where the ledger already has exactly this row. Without a tool_call_id every call is a new
         one. Raises InvalidRecord, with nothing stored, for a bad value.
         """
-        return self._record(TOOL_CALLS, fields)
+        added = self._record(TOOL_CALLS, fields)
+        self._tell(TOOL_CALLS, fields)
+        return added
+
+    def record_headers(self, headers: Mapping[str, str], **fields: Any) -> bool:
+        """Record one LLM call from the response headers of a gateway that counts tokens there.
+
+        Reads `request-id`, `anthropic-input-tokens`, `anthropic-output-tokens` and `anthropic-model` (as some gateways
+        add them; Anthropic itself sends only `request-id`), or Amazon Bedrock's `x-amzn-requestid` and
+        `x-amzn-bedrock-…-token-count`, which need `model=`. `fields` win over headers; what they leave open is taken
+        from the surrounding `attribute`.
+        Returns and raises as `record_call`; InvalidRecord names the header that is missing. Tool calls that follow here
+        belong to this call.
+        """
+        read = call_fields(headers, fields)
+        added = self.record_call(**read)
+        if read["request_id"] is not None:
+            attribution.note_request(read["request_id"], attribution.current_run())
+        return added
 
     def record_calls(self, calls: Iterable[Mapping[str, Any] | Call]) -> Recorded:
         """Record many inferences, one transaction per 10,000. Flat in memory; the iterable may be endless.
@@ -108,7 +123,7 @@ class Ledger:
         the corrected batch again adds only what is missing.
         """
         recorded = self._record_many(CALLS, calls)
-        self._price_new_models()
+        look_up_new(self._writer)
         return recorded
 
     def record_tool_calls(self, tool_calls: Iterable[Mapping[str, Any] | ToolCall]) -> Recorded:
@@ -126,9 +141,9 @@ class Ledger:
 
         Raises ImportFailed where the file as a whole can't be read; then nothing of it is stored.
         """
-        with self._transaction() as connection:
+        with self._writer.transaction() as connection:
             imported = import_file(connection, importer, file, defaults or Defaults(), advance)
-        self._price_new_models()
+        look_up_new(self._writer)
         return imported
 
     def assign(
@@ -150,7 +165,7 @@ class Ledger:
                 check_text(name, value)
         if team is None and feature is None and owner is None:
             raise LedgerError(f"nothing to assign {agent_id} to: give a team, a feature or an owner")
-        with self._transaction() as connection:
+        with self._writer.transaction() as connection:
             known = connection.execute("select 1 from agent_assignment where agent_id = ?", [agent_id]).fetchone()
             if valid_from is not None:
                 try:
@@ -187,7 +202,7 @@ class Ledger:
         asked = plugins.price_sources() if sources is None else list(sources)
         with reading(self.path) as connection:
             models = sorted({(key.provider, key.model) for key in pricebook.keys(connection)})
-        return self._store_answers(asked, models, everything=True)
+        return look_up(self._writer, asked, models, everything=True)
 
     def set_prices(self, rows: Sequence[PriceRevision], *, free: bool = False) -> None:
         """Store prices that the user knows: they win over every list price. `free` allows $0.
@@ -195,40 +210,10 @@ class Ledger:
         Raises InvalidPrice, with nothing stored.
         """
         validate(rows, free=free)
-        with self._transaction() as connection:
+        with self._writer.transaction() as connection:
             now = clock.now()
             pricebook.store(connection, [replace(row, priority=_CONTRACT_PRIORITY) for row in rows], now)
             pricebook.rebuild(connection, pricebook.keys(connection), now)
-
-    def _price_new_models(self) -> None:
-        """Look up prices for what the ledger has not seen before. Recording never fails because of prices."""
-        try:
-            with self._guard():
-                new = pricebook.keys(self._live(), unresolved=True)
-            if new:
-                models = sorted({(key.provider, key.model) for key in new})
-                for answer in self._store_answers(plugins.price_sources(), models):
-                    if answer.detail:
-                        _log.warning("No price of %s from %s: %s", answer.model, answer.source, answer.detail)
-        except Exception:
-            _log.warning(
-                "The prices of new models could not be looked up; `agent-ledger check` lists them", exc_info=True
-            )
-
-    def _store_answers(
-        self, sources: Sequence[PriceSource], models: Sequence[tuple[str, str]], *, everything: bool = False
-    ) -> list[pricebook.Answer]:
-        dated = {source.name: source.dated for source in sources}
-        asked = pricebook.ask(sources, models)  # slow, so before the transaction
-        with self._transaction() as connection:
-            now = clock.now()
-            answers = [
-                pricebook.store_answer(connection, answer, rows, dated=dated[answer.source], now=now)
-                for answer, rows in asked
-            ]
-            unanswered = {(answer.provider, answer.model) for answer in answers if answer.detail}
-            pricebook.rebuild(connection, pricebook.keys(connection, unresolved=not everything), now, unanswered)
-        return answers
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -242,40 +227,22 @@ class Ledger:
 
     # -- the file -----------------------------------------------------------------------------------------------------
 
-    def _guard(self) -> threading.RLock:
-        """The lock of this process. After a fork the child starts anew: it may not use or close what it inherited."""
-        if self._pid != os.getpid():
-            _inherited.append(self._connection)
-            self._lock = threading.RLock()
-            if self._connection is not None:
-                self._open()
-        return self._lock
+    def replay(self) -> int:
+        """Bring in the rows that live capture had to keep beside the file. Returns how many there were.
 
-    def _live(self) -> sqlite3.Connection:
-        if self._connection is None:
-            raise LedgerError(f"{self.path} is closed: open the ledger again")
-        return self._connection
+        Opening the ledger does it too. Rows that are already there are not added again.
+        """
+        return spool.replay(self.path, self._insert)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._guard():
-            connection = self._live()
-            try:
-                connection.execute("begin immediate")
-                yield connection
-                connection.execute("commit")
-            except BaseException as error:
-                if connection.in_transaction:
-                    connection.execute("rollback")
-                if isinstance(error, sqlite3.OperationalError):
-                    raise LedgerError(f"{self.path} can't be written: {error}") from error
-                raise
+    def _insert(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> int:
+        with self._writer.transaction() as connection:
+            return connection.executemany(table.insert, rows).rowcount
 
     def _record(self, table: Table, fields: Mapping[str, Any]) -> bool:
         row = table.row(fields)
         try:
-            with self._guard():
-                return self._live().execute(table.insert, row).rowcount == 1
+            with self._writer.lock():
+                return self._writer.live().execute(table.insert, row).rowcount == 1
         except REFUSED as error:
             raise table.refusal(fields, error) from error
         except sqlite3.Error as error:
@@ -286,9 +253,9 @@ class Ledger:
         added = total = 0
         while chunk := [fields_of(record) for record in islice(rest, _CHUNK)]:
             try:
-                rows = list(map(table.row, chunk))
-                with self._transaction() as connection:
-                    added += connection.executemany(table.insert, rows).rowcount
+                added += self._insert(table, list(map(table.row, chunk)))
+                for fields in chunk if self._listeners else ():
+                    self._tell(table, fields)
             except REFUSED as error:
                 raise _first_refusal(table, chunk, error) from error
             total += len(chunk)

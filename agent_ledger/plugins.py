@@ -24,6 +24,8 @@ _BUILT_IN = (
     "agent_ledger.importers.responses",
     "agent_ledger.importers.llm_logs",
     "agent_ledger.importers.table",
+    "agent_ledger.importers.otlp",
+    "agent_ledger.importers.litellm",
 )
 
 

@@ -19,6 +19,7 @@ from agent_ledger.errors import InvalidRecord, LedgerError
 from agent_ledger.records import Call, ToolCall
 from agent_ledger.validation import check
 
+_NEEDED_TEXTS: Final = ("agent_id", "model", "tool")
 _PLAIN: Final = frozenset((str, int, type(None)))
 _CANONICAL: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII).fullmatch
 
@@ -27,6 +28,7 @@ class Table:
     """How facts of one kind become rows of their table."""
 
     def __init__(self, name: str, kind: type[Call] | type[ToolCall], made_id: str) -> None:
+        self.name = name
         self._kind = kind
         self._made_id = made_id  # the id that is made where the caller gives none
         self._empty: dict[str, Any] = {
@@ -41,7 +43,7 @@ class Table:
 
     def row(self, fields: Mapping[str, Any]) -> tuple[Any, ...]:
         """The values to insert. Raises InvalidRecord for what SQLite would not refuse, or not clearly."""
-        record = self._filled(fields)
+        record = self.filled(fields)
         values = tuple(record.values())
         if len(record) != len(self._empty) or not self._required <= fields.keys() or not self._is_sound(values):
             return self._careful_row(record, fields)
@@ -65,8 +67,8 @@ class Table:
             [value for value in values if type(value) is str]
         )
 
-    def _filled(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """All columns, with an id and a time where the caller gives none."""
+    def filled(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """All columns, with an id and a time where the caller gives none. Raises InvalidRecord for a wrong time."""
         record: dict[str, Any] = self._empty | fields  # type: ignore[operator]  # any Mapping merges into a dict
         if record[self._made_id] is None:
             record[self._made_id] = clock.sortable_id()
@@ -93,10 +95,18 @@ class Table:
             record["usage"] = json.dumps(dict(record["usage"]), sort_keys=True)
         return tuple(record.values())
 
+    def without(self, record: Mapping[str, Any], field: str) -> dict[str, Any]:
+        """The record without a value that may not enter the ledger: the column's own default instead, or "(invalid)"
+        where the column needs a text."""
+        kept = {name: value for name, value in record.items() if name in self._empty}
+        if field in kept:
+            kept[field] = "(invalid)" if field in _NEEDED_TEXTS else self._empty[field]
+        return kept
+
     def refusal(self, fields: Mapping[str, Any], error: Exception) -> LedgerError:
         """Why SQLite refused a record, as an error that names the field."""
         try:
-            self._careful_row(self._filled(fields), fields)
+            self._careful_row(self.filled(fields), fields)
         except LedgerError as found:
             return found
         return LedgerError(f"the record was refused: {error}")

@@ -54,7 +54,10 @@ class Call(Inference):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
-    """One row of `audit`: a tool call, and what it touched. Arguments are never kept, only their digest."""
+    """One row of `audit`: a tool call, and what it touched.
+
+    Arguments and results are never kept, only their sizes and digests.
+    """
 
     tool: str
     request_id: str | None = None
@@ -69,7 +72,11 @@ class ToolCall:
     cost_usd: float | None = None
     duration_ms: int | None = None
     status: str | None = None
+    error_type: str | None = None
+    arguments_bytes: int | None = None
     arguments_digest: str | None = None
+    result_bytes: int | None = None
+    result_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

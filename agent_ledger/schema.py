@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from contextlib import closing
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -52,7 +53,7 @@ def refusal(path: Path) -> str | None:
         if not path.parent.is_dir():
             return f"there is no folder {path.parent}: make it first"
         return None
-    if path.stat().st_size == 0:
+    if path.stat().st_size == 0 or _is_plainly_ours(path):
         return None
     try:
         with path.open("rb") as file:
@@ -72,6 +73,21 @@ def refusal(path: Path) -> str | None:
             "upgrade with `pip install -U agent-cost-ledger`"
         )
     return None
+
+
+def _is_plainly_ours(path: Path) -> bool:
+    """Is it a ledger of a version that we know, with nothing to say about it?
+
+    Read by SQLite, which takes no locks here and touches nothing. Closing a file that was opened in any other way would
+    take the locks of this process away from all its connections (POSIX), and whoever closes last elsewhere would then
+    remove the WAL that they still write to.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            ours = connection.execute("pragma application_id").fetchone() == (APPLICATION_ID,)
+            return ours and stored_version(connection) <= newest_version()
+    except sqlite3.Error:
+        return False
 
 
 def _is_cut_off(path: Path, header: bytes) -> bool:
@@ -100,16 +116,20 @@ def _application_id(path: Path, header: bytes) -> int:
         connection.close()
 
 
-def open_for_writing(path: Path, *, synchronous: str) -> sqlite3.Connection:
-    """Open, make or upgrade the ledger at `path`. Raises NotALedger, with the file untouched, where it is not one."""
+def open_for_writing(path: Path, *, synchronous: str, timeout: float | None = None) -> sqlite3.Connection:
+    """Open, make or upgrade the ledger at `path`, waiting at most `timeout` seconds for other writers each time.
+
+    Raises NotALedger, with the file untouched, where it is not one.
+    """
     if reason := refusal(path):
         raise NotALedger(reason)
     # Autocommit: a single INSERT is a transaction of its own, and longer ones are begun where they begin.
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    timeout = BUSY_TIMEOUT_S if timeout is None else timeout
+    connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("pragma foreign_keys = on")
         _bring_up_to_date(connection)  # before WAL, so that the file's own header says whose it is
-        _use_wal(connection)
+        _use_wal(connection, timeout)
         connection.execute(f"pragma synchronous = {synchronous}")
         connection.execute(
             "pragma cache_size = -65536"
@@ -120,9 +140,9 @@ def open_for_writing(path: Path, *, synchronous: str) -> sqlite3.Connection:
     return connection
 
 
-def _use_wal(connection: sqlite3.Connection) -> None:
+def _use_wal(connection: sqlite3.Connection, timeout: float) -> None:
     """Switch to WAL, once in a file's life. SQLite does not wait here when others are opening the file, so we do."""
-    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    deadline = time.monotonic() + timeout
     while True:
         try:
             connection.execute("pragma journal_mode = wal")

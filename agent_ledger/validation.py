@@ -13,7 +13,14 @@ from agent_ledger.errors import InvalidRecord
 from agent_ledger.records import Call, ToolCall
 
 LARGEST_COUNT = 1_000_000_000
-_LARGEST = {"web_search_requests": 10**5, "reported_cost_usd": 10**6, "cost_usd": 10**9, "units": 10**18}
+_LARGEST = {
+    "web_search_requests": 10**5,
+    "reported_cost_usd": 10**6,
+    "cost_usd": 10**9,
+    "units": 10**18,
+    "arguments_bytes": 10**15,
+    "result_bytes": 10**15,
+}
 EVIDENCE = ("response", "stream", "partial", "log", "span", "header", "manual")
 
 _COUNTS = frozenset(
@@ -28,6 +35,8 @@ _COUNTS = frozenset(
         "web_search_requests",
         "tier_tokens",
         "duration_ms",
+        "arguments_bytes",
+        "result_bytes",
     )
 )
 _AMOUNTS = frozenset(("reported_cost_usd", "units", "cost_usd"))

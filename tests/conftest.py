@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from support import empty_file
 
-from agent_ledger import Ledger, plugins
+from agent_ledger import Ledger, attribution, plugins
 
 settings.register_profile("ci", derandomize=True, deadline=None, database=None)
 settings.load_profile("ci")
@@ -28,3 +28,11 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def no_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody knows what models cost, except the price rows of the test."""
     monkeypatch.setattr(plugins, "price_sources", list)
+
+
+@pytest.fixture(autouse=True)
+def _no_call_is_remembered() -> Iterator[None]:
+    """A test's last LLM call is not the next test's."""
+    before = attribution._scope.set(attribution._NOWHERE)
+    yield
+    attribution._scope.reset(before)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
@@ -84,6 +87,35 @@ def raw(ledger: Ledger | Path) -> Iterator[sqlite3.Connection]:
 def query(ledger: Ledger | Path, sql: str, *values: object) -> list[tuple[Any, ...]]:
     with raw(ledger) as connection:
         return connection.execute(sql, values).fetchall()
+
+
+@contextmanager
+def locked(ledger: Ledger | Path) -> Iterator[None]:
+    """Somebody else writes to the file, until the end."""
+    path = ledger.path if isinstance(ledger, Ledger) else ledger
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("begin immediate")
+        yield
+        connection.execute("rollback")
+
+
+def start_child(work: Callable[[], object]) -> int:
+    """Fork, and do `work` there. Returns the process id."""
+    child = os.fork()
+    if child == 0:  # pragma: no cover
+        signal.alarm(20)
+        try:
+            work()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return child
+
+
+def exit_code(child: int) -> int:
+    """Wait for a child process."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def add_prices(ledger: Ledger, *rows: PriceRevision, recorded_at: str = "2026-01-01T00:00:00.000Z") -> None:

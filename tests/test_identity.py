@@ -6,7 +6,7 @@ import json
 import random
 import sqlite3
 from collections import Counter
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from agent_ledger.validation import EVIDENCE
 
 pytestmark = pytest.mark.usefixtures("no_sources")
 
+MESSAGE, OTHER = "msg_01AbCdEfGhIjKlMnOpQrStUv", "chatcmpl-AbCdEfGhIjKlMnOpQrStUvWxYz012"
 T1, T2, T3 = (f"2026-01-1{day}T12:00:00.000Z" for day in (1, 2, 3))
 slow = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 
@@ -104,6 +105,52 @@ def test_c29_a_batch_that_is_polled_counts_once(ledger: Ledger, reverse: bool) -
     assert ledger.rows("request_conflicts") == []
 
 
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_c30_one_response_seen_by_several_observers_counts_once(ledger: Ledger, order: tuple[int, ...]) -> None:
+    """The SDK, a tracer that knows only the response, another that counts too much, and a transcript."""
+    facts = [
+        {"request_id": "req_1", "response_id": MESSAGE, "evidence": "stream", "ts": T1, "agent_id": "a"},
+        {"request_id": MESSAGE, "response_id": MESSAGE, "evidence": "span", "ts": T1, "agent_id": "a"},
+        {"request_id": "trace:2", "response_id": MESSAGE, "evidence": "span", "ts": T2, "completion_tokens": 99},
+        {"request_id": "req_1", "response_id": MESSAGE, "evidence": "log", "ts": T3, "agent_id": "a"},
+    ]
+    record(ledger, *(facts[index] for index in order))
+    [row] = ledger.rows("usage")
+    assert (row["request_id"], row["evidence"], row["completion_tokens"]) == ("req_1", "stream", 10)
+    assert len(ledger.rows("ledger")) == 4, "all of them can be traced"
+    assert ledger.rows("request_conflicts") == []
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_an_account_without_response_id_follows_its_request(ledger: Ledger, order: tuple[int, ...]) -> None:
+    """The request's own response may have been superseded by an account of the same response under another id."""
+    facts = [
+        {"request_id": "r", "response_id": None, "completion_tokens": 1},
+        {"request_id": "r", "response_id": MESSAGE, "evidence": "span", "completion_tokens": 2},
+        {"request_id": "req_1", "response_id": MESSAGE, "evidence": "response", "completion_tokens": 3},
+    ]
+    record(ledger, *(facts[index] for index in order))
+    assert outputs(ledger) == [3]
+
+
+def test_c26_a_long_response_id_that_comes_back_with_other_content_is_a_conflict(ledger: Ledger) -> None:
+    both = {"response_id": MESSAGE, "evidence": "response"}
+    record(ledger, {"request_id": "r1", **both}, {"request_id": "r2", "completion_tokens": 77, **both})
+    assert len(ledger.rows("usage")) == 1
+    [row] = ledger.rows("request_conflicts")
+    assert row["other_id"] == MESSAGE
+
+
+def test_who_called_may_be_unknown_to_one_observer(ledger: Ledger) -> None:
+    record(
+        ledger,
+        {"request_id": "req_1", "response_id": MESSAGE, "evidence": "response", "agent_id": "a"},
+        {"request_id": "t:1", "response_id": MESSAGE, "evidence": "span", "agent_id": "(unattributed)"},
+    )
+    assert [row["agent_id"] for row in ledger.rows("usage")] == ["a"]
+    assert reasons(ledger) == ["revised"]
+
+
 BETTER = ["partial", "span", "log", "header", "response"]
 
 
@@ -176,7 +223,7 @@ def accounts(draw: st.DrawFn, **fixed: st.SearchStrategy[Any]) -> dict[str, Any]
     fields: dict[str, Any] = {
         "agent_id": draw(st.sampled_from(["a", "a", "b"])),
         "request_id": draw(st.sampled_from(["r", "s"])),
-        "response_id": draw(st.sampled_from([None, "x", "y"])),
+        "response_id": draw(st.sampled_from([None, "x", "y", MESSAGE, OTHER])),
         "part": draw(st.sampled_from([0, 0, 1])),
         "evidence": draw(st.sampled_from(EVIDENCE)),
         "prompt_tokens": draw(st.sampled_from([100, 101])),
@@ -266,7 +313,8 @@ def tools(ledger: Ledger) -> Counter[str]:
     with raw(ledger) as connection:
         found = connection.execute(
             "select request_id, tool_call_id, tool, resource_id, operation, agent_id, units, cost_usd, duration_ms,"
-            " status from audit where id not in (select id from superseded_tool_call)"
+            " status, error_type, arguments_digest, result_bytes from audit"
+            " where id not in (select id from superseded_tool_call)"
         ).fetchall()
     return Counter(map(str, found))
 
@@ -298,6 +346,24 @@ def test_another_tool_under_the_same_id_is_a_conflict(ledger: Ledger) -> None:
     assert [row["kind"] for row in ledger.rows("request_conflicts")] == ["tool"]
 
 
+def test_an_account_that_does_not_say_contradicts_nobody(ledger: Ledger) -> None:
+    """The client of a tool knows its agent, the server what it touched."""
+    ledger.record_tool_call(**tool_call(agent_id="a", duration_ms=9))
+    ledger.record_tool_call(**tool_call(resource_id="bucket", units=2, duration_ms=8, error_type="KeyError"))
+    assert query(ledger, "select reason from superseded_tool_call") == [("revised",)]
+    assert ledger.rows("request_conflicts") == []
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_tool_call_without_a_request_is_the_one_with_it(ledger: Ledger, reverse: bool) -> None:
+    """A server's span and the client that asked know the same id of the call, but only one knows the request."""
+    facts = [tool_call(request_id=None, resource_id="bucket"), tool_call(request_id="r1"), tool_call(request_id="r2")]
+    for fact in reversed(facts) if reverse else facts:
+        ledger.record_tool_call(**fact)
+    counted = query(ledger, "select request_id from audit where id not in (select id from superseded_tool_call)")
+    assert sorted(counted) == [("r1",), ("r2",)]
+
+
 def test_the_id_of_a_tool_call_is_that_of_its_request(ledger: Ledger) -> None:
     for request in ("r1", "r2"):
         ledger.record_tool_call(**tool_call(request_id=request))
@@ -319,7 +385,9 @@ def tool_accounts(draw: st.DrawFn) -> dict[str, Any]:
         "unit": draw(st.sampled_from([None, "s"])),
         "cost_usd": draw(st.sampled_from([None, 0.5])),
         "duration_ms": draw(st.sampled_from([None, 5])),
+        "error_type": draw(st.sampled_from([None, "exception", "KeyError"])),
         "arguments_digest": draw(st.sampled_from([None, "d", "e"])),
+        "result_bytes": draw(st.sampled_from([None, 1, 2])),
     }
     minute = sum(map(ord, f"{fields['tool']}{fields['status']}")) % 3
     return {**fields, "ts": f"2026-01-15T12:0{minute}:00.000Z"}

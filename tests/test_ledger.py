@@ -239,7 +239,7 @@ class TestFile:
     @pytest.mark.parametrize(("synchronous", "level"), [("normal", 1), ("full", 2)])
     def test_how_durable_a_commit_is(self, tmp_path: Path, synchronous: str, level: int) -> None:
         with Ledger(tmp_path / "ledger.db", synchronous=synchronous) as ledger:
-            connection = ledger._live()
+            connection = ledger._writer.live()
             assert connection.execute("pragma synchronous").fetchone() == (level,)
             assert connection.execute("pragma journal_mode").fetchone() == ("wal",)
             assert connection.execute("pragma foreign_keys").fetchone() == (1,)
@@ -276,7 +276,7 @@ class TestFile:
         def locked(*_: object, **__: object) -> None:
             raise sqlite3.OperationalError("database is locked")
 
-        monkeypatch.setattr(ledger, "_store_answers", locked)
+        monkeypatch.setattr("agent_ledger.price_lookup.look_up", locked)
         with caplog.at_level(logging.WARNING, "agent_ledger"):
             assert ledger.record_call(**call()) is True
         assert len(caplog.records) == 1
@@ -413,7 +413,7 @@ class TestFork:
         held, release = threading.Event(), threading.Event()
 
         def hold() -> None:
-            with ledger._lock:
+            with ledger._writer.lock():
                 held.set()
                 release.wait(30)
 
@@ -427,28 +427,8 @@ class TestFork:
             thread.join()
         assert count(ledger) == 1
 
-    def test_the_connection_of_the_parent_is_never_closed_in_the_child(self, ledger: Ledger) -> None:
-        inherited = ledger._connection
-        assert inherited is not None
-
-        def work() -> None:
-            before = sys.getrefcount(inherited)
-            ledger.record_call(**call(request_id="child"))
-            assert sys.getrefcount(inherited) == before, "dropping the last reference would close it"
-            ledger.close()
-            inherited.execute("select 1")
-
-        assert in_child(work) == 0
-
-    def test_closing_in_the_child_leaves_the_connection_of_the_parent_alone(self, ledger: Ledger) -> None:
-        inherited = ledger._connection
-        assert inherited is not None
-
-        def work() -> None:
-            ledger.close()
-            inherited.execute("select 1")  # only to see that it is open
-
-        assert in_child(work) == 0
+    def test_closing_in_the_child_leaves_the_parent_alone(self, ledger: Ledger) -> None:
+        assert in_child(ledger.close) == 0
         assert ledger.record_call(**call(ts=NOON)) is True
 
 

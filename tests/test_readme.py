@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from replay import Answer, Replay, Request, anthropic_message, anthropic_stream
 
 from agent_ledger.cli import cli
 from agent_ledger.plugins import importers
@@ -77,10 +79,48 @@ def run(command: str) -> str:
     return done.stdout
 
 
+def code(word: str) -> str:
+    """The one example in Python that has this word."""
+    [found] = [block for block in blocks("python") if word in block]
+    return found
+
+
+@pytest.mark.usefixtures("home")
+def test_the_first_example_records_two_agents_a_customer_a_stream_and_two_tool_calls() -> None:
+    pytest.importorskip("anthropic")
+
+    def answer(request: Request) -> Answer:
+        if request.json.get("stream"):
+            return Answer.sse(anthropic_stream("msg_01streamstreamstreamstream"), request_id="req_streamed")
+        return Answer.json(anthropic_message(), request_id="req_open_invoices")
+
+    with Replay(answer) as server:
+        provider = {**os.environ, "ANTHROPIC_BASE_URL": server.url, "ANTHROPIC_API_KEY": "x"}
+        done = subprocess.run([sys.executable, "-c", code("instrument(")], capture_output=True, text=True, env=provider)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["Paid.", "fraud-classifier 1 0.0081", "invoice-reconciler 1 0.0081"]
+    by_agent, by_customer = (
+        json.loads(run(f"agent-ledger report ledger.db --by {axis} --json")) for axis in ("agent", "customer")
+    )
+    assert {(row["agent_id"], row["calls"]) for row in by_agent} == {("fraud-classifier", 1), ("invoice-reconciler", 1)}
+    assert {row["customer_id"] for row in by_customer} == {"acme", "(unattributed)"}
+    shown = json.loads(run("agent-ledger show ledger.db req_open_invoices --json"))
+    assert [row["customer_id"] for row in shown["calls"]] == ["acme"]
+    assert [row["resource_id"] for row in shown["tool_calls"]] == ["invoices-bucket"] * 2
+    assert len(code("instrument(").strip().splitlines()) <= 20
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(("word", "package"), [("TracerProvider()", "opentelemetry.sdk"), ("FastMCP(", "fastmcp")])
+def test_the_examples_of_other_observers_run(word: str, package: str) -> None:
+    pytest.importorskip(package)
+    done = subprocess.run([sys.executable, "-c", code(word)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.usefixtures("home")
 def test_the_code_and_the_commands_run_in_their_order() -> None:
-    python = blocks("python")
-    done = subprocess.run([sys.executable, "-c", python[0]], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code("record_tool_call(")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "'agent_id': 'fraud-classifier', 'calls': 1" in done.stdout
     assert "0.0081" in done.stdout
@@ -100,7 +140,7 @@ def test_the_first_command_prints_what_the_readme_shows() -> None:
 
 def test_the_plugin_example_is_a_price_source() -> None:
     scope: dict[str, object] = {}
-    exec(blocks("python")[1], scope)
+    exec(code("register_price_sources"), scope)
     found: list[object] = []
     scope["register_price_sources"](found.append)  # type: ignore[operator]
     [row] = found[0].prices("vllm", "m")  # type: ignore[attr-defined]

@@ -271,7 +271,7 @@ def test_where_sqlite_may_not_make_its_files_the_file_is_read_as_immutable(
     monkeypatch.setattr(sqlite3, "connect", refusing)
     with closing(schema.open_for_reading(path)) as connection:
         assert connection.execute("select count(*) from ledger").fetchone() == (1,)
-    assert [uri.partition("?")[2] for uri in asked] == ["mode=ro", "immutable=1"]
+    assert [uri.partition("?")[2] for uri in asked] == ["mode=ro&immutable=1", "mode=ro", "immutable=1"]
 
 
 @pytest.mark.parametrize("name", ["with space.db", "100%.db", "a?b#c.db", "Übung.db"])
@@ -384,9 +384,11 @@ BAD: list[tuple[str, str, Any]] = [
     ("ledger", "cache_write_1h_tokens", 1), ("ledger", "web_search_requests", 100_001),
     ("ledger", "reported_cost_usd", float("inf")), ("ledger", "reported_cost_usd", 1_000_001),
     ("ledger", "evidence", "guess"), ("ledger", "usage", "[]"), ("ledger", "usage", "{"), ("ledger", "usage", "1"),
-    *(("audit", column, "") for column in ("request_id", "tool_call_id", "tool", "server", "resource_id", "status")),
+    *(("audit", column, "") for column in ("request_id", "tool_call_id", "tool", "server", "resource_id", "status",
+                                          "error_type", "arguments_digest", "result_digest")),
     *(("audit", column, None) for column in ("tool", "tool_call_id", "ts")),
-    *(("audit", column, -1) for column in ("units", "cost_usd", "duration_ms")),
+    *(("audit", column, -1) for column in ("units", "cost_usd", "duration_ms", "arguments_bytes", "result_bytes")),
+    ("audit", "duration_ms", 10**9 + 1), ("audit", "arguments_bytes", 10**16), ("audit", "result_bytes", 10**16),
     ("audit", "units", float("inf")), ("audit", "cost_usd", 1e10), ("audit", "duration_ms", 0.5),
     ("charge", "currency", "euro"), ("charge", "tags", "[]"), ("charge", "period_end", NOON), ("charge", "cost", None),
     *(

@@ -52,6 +52,9 @@ BAD_TOOLS: list[tuple[dict[str, Any], str]] = [
     ({"cost_usd": 1e10}, "cost_usd"), ({"cost_usd": float("nan")}, "cost_usd"), ({"duration_ms": -1}, "duration_ms"),
     ({"duration_ms": 1.5}, "duration_ms"), ({"status": ""}, "status"), ({"resource_id": "\0"}, "resource_id"),
     ({"tool_call_id": ""}, "tool_call_id"), ({"duration_ms": 2_000_000_000}, "duration_ms"),
+    ({"error_type": " "}, "error_type"), ({"result_bytes": -1}, "result_bytes"),
+    ({"result_bytes": 0.5}, "result_bytes"), ({"arguments_bytes": 10**16}, "arguments_bytes"),
+    ({"result_digest": ""}, "result_digest"),
 ]  # fmt: skip
 
 

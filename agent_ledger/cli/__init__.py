@@ -13,6 +13,7 @@ from agent_ledger.cli.import_ import import_
 from agent_ledger.cli.init import init
 from agent_ledger.cli.prices import prices
 from agent_ledger.cli.record import record
+from agent_ledger.cli.replay import replay
 from agent_ledger.cli.report import report
 from agent_ledger.cli.rows import rows
 from agent_ledger.cli.show import show
@@ -39,7 +40,7 @@ def cli() -> None:
     """
 
 
-for _command in (init, record, import_, assign, prices, report, show, check, views, rows, demo):
+for _command in (init, record, import_, assign, prices, report, show, check, replay, views, rows, demo):
     cli.add_command(_command)
 
 

@@ -50,7 +50,7 @@ _SHOWN = {
         "cost_source",
         "price_source",
     ),
-    "tool_calls": ("ts", "tool", "server", "resource_id", "units", "unit", "status", "duration_ms"),
+    "tool_calls": ("ts", "tool", "server", "resource_id", "units", "unit", "status", "error_type", "duration_ms"),
     "not_counted": ("kind", "id", "by_id", "reason"),
 }
 _TITLES = {

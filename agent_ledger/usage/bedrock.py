@@ -43,6 +43,8 @@ def fold(events: Sequence[Body]) -> tuple[Body, str]:
             if value is not None:
                 body[name] = value
                 finished = True
+        if "ResponseMetadata" in event:  # not on the wire: boto3 knows it
+            body["ResponseMetadata"] = event["ResponseMetadata"]
         finished = finished or "messageStop" in event or "stopReason" in event
     return body, "stream" if finished else "partial"
 

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from agent_ledger.errors import ImportFailed
 from agent_ledger.hookspecs import Defaults
-from agent_ledger.importers import claude_code, llm_logs, responses, table
+from agent_ledger.importers import claude_code, litellm, llm_logs, otlp, responses, table
 from agent_ledger.importers.claude_code import ClaudeCode
+from agent_ledger.importers.litellm import LiteLLM
 from agent_ledger.importers.llm_logs import Llm
+from agent_ledger.importers.otlp import Otlp
 from agent_ledger.importers.responses import Responses
 from agent_ledger.importers.table import Csv, JsonLines
 from agent_ledger.records import Call, Refused, ToolCall
@@ -27,6 +29,21 @@ RESPONSE = {"ts": "2026-01-01", "agent_id": "a", "body": MESSAGE | {"usage": USA
 ROW = {"ts": "2026-01-01", "agent_id": "a", "model": "m", "prompt_tokens": 3, "completion_tokens": 2}
 CSV = b"ts,agent_id,model,prompt_tokens,completion_tokens\n2026-01-01,a,m,3,2\n"
 
+SPAN = {
+    "traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": "b7ad6b7169203331", "name": "chat m",
+    "startTimeUnixNano": "1760000000000000000", "endTimeUnixNano": "1760000001000000000",
+    "attributes": [
+        {"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}},
+        {"key": "gen_ai.request.model", "value": {"stringValue": "m"}},
+        {"key": "gen_ai.usage.input_tokens", "value": {"intValue": 3}},
+    ],
+}  # fmt: skip
+TRACE = {"resourceSpans": [{"scopeSpans": [{"spans": [SPAN]}]}]}
+SPEND = {
+    "request_id": "chatcmpl-1", "call_type": "completion", "model": "m", "startTime": "2026-01-01T00:00:00Z",
+    "prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5, "spend": 0.1, "agent_id": "a",
+}  # fmt: skip
+
 CASES = {
     "claude-code": (ClaudeCode(), "a.jsonl", json.dumps(TRANSCRIPT).encode() + b"\n"),
     "responses": (Responses(), "a.jsonl", json.dumps(RESPONSE).encode() + b"\n"),
@@ -34,6 +51,9 @@ CASES = {
     "responses .sse": (Responses(), "a.sse", b"data: " + json.dumps(RESPONSE["body"]).encode() + b"\n\n"),
     "jsonl": (JsonLines(), "a.jsonl", json.dumps(ROW).encode() + b"\n"),
     "csv": (Csv(), "a.csv", CSV),
+    "otlp .jsonl": (Otlp(), "a.jsonl", json.dumps(TRACE).encode() + b"\n"),
+    "otlp .json": (Otlp(), "a.json", json.dumps(TRACE).encode()),
+    "litellm": (LiteLLM(), "a.jsonl", json.dumps(SPEND).encode() + b"\n"),
     "llm": (Llm(), "logs.db", None),
 }
 ALL = pytest.mark.parametrize("case", CASES)
@@ -232,6 +252,14 @@ def test_any_value_anywhere(case, write, path, new):
 
 def test_every_importer_registers():
     registered: list = []
-    for module in (claude_code, responses, llm_logs, table):
+    for module in (claude_code, responses, llm_logs, table, otlp, litellm):
         module.register_importers(register=registered.append)
-    assert [importer.name for importer in registered] == ["claude-code", "responses", "llm", "jsonl", "csv"]
+    assert [importer.name for importer in registered] == [
+        "claude-code",
+        "responses",
+        "llm",
+        "jsonl",
+        "csv",
+        "otlp",
+        "litellm",
+    ]

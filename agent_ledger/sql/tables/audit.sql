@@ -1,7 +1,7 @@
 create table audit (
-  -- One row per tool call, joined to the ledger by request_id. Rows are never changed or removed. Arguments are not
-  -- kept, only their digest. The same row again is ignored; another account of the same tool_call_id is kept, and
-  -- `superseded_tool_call` says which one does not count.
+  -- One row per tool call, joined to the ledger by request_id. Rows are never changed or removed. Arguments and results
+  -- are not kept, only their sizes and digests. The same row again is ignored; another account of the same tool_call_id
+  -- is kept, and `superseded_tool_call` says which one does not count.
   id integer primary key,  -- in the order of recording
   ts text not null  -- when the call was made: ISO 8601 UTC, milliseconds, Z
     check (
@@ -21,9 +21,15 @@ create table audit (
   units real check (units between 0 and 1e18),  -- how much, in `unit`
   unit text check (trim(unit) <> ''),
   cost_usd real check (cost_usd between 0 and 1e9),  -- what the tool says it cost; NULL: it does not say
-  duration_ms integer check (duration_ms >= 0),
+  duration_ms integer check (duration_ms between 0 and 1000000000),
   status text check (trim(status) <> ''),  -- ok or error; NULL: not known
-  arguments_digest text check (trim(arguments_digest) <> '')  -- SHA-256, hex
+  error_type text check (trim(error_type) <> ''),  -- tool_error, unknown_tool, invalid_params or an exception; NULL: none
+  arguments_bytes integer  -- as JSON without spaces, in UTF-8; NULL: not measured
+    check (arguments_bytes between 0 and 1000000000000000),
+  arguments_digest text check (trim(arguments_digest) <> ''),  -- SHA-256 (hex) of canonical JSON
+  result_bytes integer  -- like arguments_bytes; of a result that is bytes, its own
+    check (result_bytes between 0 and 1000000000000000),
+  result_digest text check (trim(result_digest) <> '')
 ) strict;
 
 create index audit_request_id on audit (request_id);
@@ -57,20 +63,39 @@ when exists (select 1 from audit where tool_call_id = new.tool_call_id) begin
     and cost_usd is new.cost_usd
     and duration_ms is new.duration_ms
     and status is new.status
-    and arguments_digest is new.arguments_digest;
+    and error_type is new.error_type
+    and arguments_bytes is new.arguments_bytes
+    and arguments_digest is new.arguments_digest
+    and result_bytes is new.result_bytes
+    and result_digest is new.result_digest;
 end;
 
--- Another account of the same tool call: the one that knows more counts, whatever order they came in.
+-- Another account of the same tool call, and as far as both say of the same request: the one that knows more counts,
+-- whatever order they came in. (Some providers' ids are counters that start again with each request.)
 create trigger audit_same_tool_call after insert on audit
-when exists (select 1 from audit where tool_call_id = new.tool_call_id and request_id is new.request_id and id <> new.id) begin
+when exists (
+  select 1 from audit
+  where tool_call_id = new.tool_call_id
+    and (request_id = new.request_id or request_id is null or new.request_id is null)
+    and id <> new.id
+)
+begin
   insert into superseded_tool_call (id, by_id, reason)
   select
     iif(theirs.rank < ours.rank, theirs.id, ours.id),
     iif(theirs.rank < ours.rank, ours.id, theirs.id),
-    iif(theirs.tool = ours.tool and theirs.resource_id is ours.resource_id and theirs.agent_id is ours.agent_id, 'revised', 'conflict')
+    iif(
+      theirs.tool = ours.tool
+        and coalesce(theirs.resource_id = ours.resource_id, true)  -- one that does not say contradicts nobody
+        and coalesce(theirs.agent_id = ours.agent_id, true),
+      'revised',
+      'conflict'
+    )
   from tool_call_rank as ours
   join tool_call_rank as theirs
-    on theirs.tool_call_id = ours.tool_call_id and theirs.request_id is ours.request_id and theirs.id <> ours.id
+    on theirs.tool_call_id = ours.tool_call_id
+    and (theirs.request_id = ours.request_id or theirs.request_id is null or ours.request_id is null)
+    and theirs.id <> ours.id
   where ours.id = new.id
     and theirs.id not in (select id from superseded_tool_call)
   order by theirs.id

@@ -48,6 +48,7 @@ create table ledger (
 ) strict;
 
 create index ledger_request_id on ledger (request_id);
+create index ledger_response_id on ledger (response_id) where response_id is not null;
 
 create trigger ledger_no_update before update on ledger begin
   select raise(abort, 'ledger rows are never changed: record a correction as another row');
@@ -92,9 +93,13 @@ when exists (select 1 from ledger where request_id = new.request_id) begin
     and usage is new.usage;
 end;
 
--- Another account of the same inference: `call_rank` says which of the two counts, whatever order they came in.
+-- Another account of the same inference: of the same request and, as far as both say, the same response; or of the same
+-- response under whatever request id. (A short response id may be a counter that starts again: it proves nothing.)
+-- `call_rank` says which of the two counts, whatever order they came in.
 create trigger ledger_same_inference after insert on ledger
-when exists (select 1 from ledger where request_id = new.request_id and id <> new.id) begin
+when exists (select 1 from ledger where request_id = new.request_id and id <> new.id)
+  or exists (select 1 from ledger where response_id = new.response_id and id <> new.id)
+begin
   insert into superseded_call (id, by_id, reason)
   select
     iif(theirs.rank < ours.rank, theirs.id, ours.id),
@@ -103,16 +108,22 @@ when exists (select 1 from ledger where request_id = new.request_id and id <> ne
       when theirs.content = ours.content
         and coalesce(theirs.customer_id, ours.customer_id, '') = coalesce(ours.customer_id, theirs.customer_id, '')
         then 'duplicate'
-      when iif(theirs.rank < ours.rank, theirs.evidence, ours.evidence) in ('partial', 'log')
-        and theirs.agent_id = ours.agent_id
+      when iif(theirs.rank < ours.rank, theirs.evidence, ours.evidence) in ('partial', 'log', 'span')
+        and (theirs.agent_id = ours.agent_id or '(unattributed)' in (theirs.agent_id, ours.agent_id))
         then 'revised'
       else 'conflict'
     end
   from call_rank as ours
-  join call_rank as theirs on theirs.request_id = ours.request_id and theirs.part = ours.part and theirs.id <> ours.id
+  join call_rank as theirs on theirs.part = ours.part and theirs.id <> ours.id
   where ours.id = new.id
-    and (theirs.response_id = ours.response_id or theirs.response_id is null or ours.response_id is null)
-    and theirs.id not in (select id from superseded_call)
+    and theirs.id in (
+      select id from ledger
+      where request_id = new.request_id
+        and (response_id = new.response_id or response_id is null or new.response_id is null)
+      union
+      select id from ledger where response_id = new.response_id and length(new.response_id) >= 20
+    )
+    and (theirs.rank > ours.rank or theirs.id not in (select id from superseded_call))
   order by theirs.id
   on conflict (id) do nothing;
 end;

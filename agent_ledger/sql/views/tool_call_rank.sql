@@ -1,8 +1,9 @@
 /*
 Where several audit rows tell of the same tool call, which one counts? The one with the highest rank.
 
-An account that knows how the call ended beats one that does not; then the one that knows more wins, then the earlier.
-The rank does not depend on the order of recording.
+An account that knows which LLM call asked beats one that does not; then one that knows how the call ended; then the one
+that knows more wins, then the earlier. An error type that is only "exception" comes from a server that does not say
+which one: it is not counted as known. The rank does not depend on the order of recording.
 
 Grain: one row per audit row.
 Reads: audit.
@@ -23,10 +24,13 @@ select
   resource_id,
   agent_id,
   cast(printf(
-    '%d %d %018d %s',
+    '%d %d %d %018d %s',
+    request_id is not null,
     status is not null,
-    (cost_usd is not null) + (units is not null) + (resource_id is not null) + (duration_ms is not null) + (agent_id is not null),
+    (cost_usd is not null) + (units is not null) + (resource_id is not null) + (duration_ms is not null) + (agent_id is not null)
+      + (arguments_digest is not null) + coalesce(error_type <> 'exception', 0),
     300000000000000 - strftime('%s', ts) * 1000 - substr(ts, 21, 3),
-    json_array(tool, server, agent_id, resource_id, operation, units, unit, cost_usd, duration_ms, status, arguments_digest)
+    json_array(tool, server, agent_id, resource_id, operation, units, unit, cost_usd, duration_ms, status, arguments_digest,
+      error_type, arguments_bytes, result_bytes, result_digest)
   ) as text) as rank
 from audit
