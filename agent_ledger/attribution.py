@@ -47,7 +47,8 @@ class Run:
     in_flight: int = 0
     parallel: bool = False  # have two LLM calls ever been under way at once?
     line: tuple[str, ...] = ()  # the ids of its newest LLM call and of those that led there, the newest last
-    _lock: threading.RLock = field(default_factory=threading.RLock)  # a stream may end while it is held: in garbage collection
+    # Reentrant: a stream may end in a garbage collection that begins while the lock is held.
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def begin(self) -> None:
         """An LLM call goes out."""
