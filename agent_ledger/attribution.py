@@ -11,7 +11,7 @@ import threading
 import types
 from collections.abc import Callable, Generator
 from contextvars import ContextVar, copy_context
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial, wraps
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeVar
@@ -35,8 +35,13 @@ class Attribution:
 
     def filled(self, other: Attribution) -> Attribution:
         """This, with `other` for what it leaves open."""
+        # Field by field: this is done twice for each call.
         return Attribution(
-            *(ours if ours is not None else theirs for ours, theirs in zip(astuple(self), astuple(other), strict=True))
+            other.agent_id if self.agent_id is None else self.agent_id,
+            other.customer_id if self.customer_id is None else self.customer_id,
+            other.feature if self.feature is None else self.feature,
+            other.session_id if self.session_id is None else self.session_id,
+            other.request_id if self.request_id is None else self.request_id,
         )
 
 

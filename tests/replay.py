@@ -15,7 +15,7 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -123,10 +123,18 @@ class Replay:
                     self.close_connection = True  # the client closed a stream early
 
             def _answer(self) -> None:
-                length = int(self.headers.get("content-length") or 0)
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                request = Request(self.command, self.path, headers, self.rfile.read(length))
+                request = Request(self.command, self.path, headers, b"".join(self._body()))
                 self._send(replay._answer(request))
+
+            def _body(self) -> Iterator[bytes]:
+                if self.headers.get("transfer-encoding") != "chunked":
+                    yield self.rfile.read(int(self.headers.get("content-length") or 0))
+                    return
+                while length := int(self.rfile.readline(), 16):
+                    yield self.rfile.read(length)
+                    self.rfile.readline()
+                self.rfile.readline()
 
             do_GET = do_POST = do_DELETE = _answer  # noqa: N815
 

@@ -36,6 +36,8 @@ class _Tee:
         self._inner = stream
         self._reader: Reader | None = reader
         self._parts: list[bytes] = []
+        # The anthropic SDK asks for it at every event, and not to find it is what takes time.
+        self.stream_observer = getattr(stream, "stream_observer", None)
         _open.add(self)
 
     def __getattr__(self, name: str) -> Any:

@@ -81,15 +81,16 @@ def read(body: Body, provider: str | None, model: str | None, evidence: str) -> 
     )
     searches = count(section(usage, "server_tool_use"), "web_search_requests")
     thinking = count(section(usage, "output_tokens_details"), "thinking_tokens")
-    whole = _counted(usage, replace(common, web_search_requests=searches, reasoning_tokens=thinking))
+    whole = _counted(usage, common, web_search_requests=searches, reasoning_tokens=thinking)
     iterations = objects(usage, "iterations")
     if iterations:
         return _iterations(iterations, common, whole)
-    return [closed(replace(whole, tier_tokens=_single_inference(body, usage, whole.prompt_tokens)))]
+    tier = _single_inference(body, usage, whole.prompt_tokens)
+    return [closed(whole if tier is None else replace(whole, tier_tokens=tier))]
 
 
-def _counted(usage: Body, common: Inference) -> Inference:
-    """`common` with the counts of one usage object: of the top level or of one iteration."""
+def _counted(usage: Body, common: Inference, **more: Any) -> Inference:
+    """`common` with the counts of one usage object, of the top level or of one iteration, and with `more` fields."""
     fresh = count(usage, "input_tokens")
     read = count(usage, "cache_read_input_tokens")
     split = section(usage, "cache_creation")
@@ -106,6 +107,7 @@ def _counted(usage: Body, common: Inference) -> Inference:
         cache_write_tokens=written,
         cache_write_1h_tokens=hour,
         anomaly=note,
+        **more,
     )
 
 
@@ -117,7 +119,7 @@ def _iterations(iterations: list[Body], common: Inference, whole: Inference) -> 
     found = []
     for index, iteration in enumerate(billed):
         name = text(iteration, "model") or common.model
-        one = _counted(iteration, replace(common, model=name, part=index))
+        one = _counted(iteration, common, model=name, part=index)
         if name != common.model and iteration.get("type") == "advisor_message" and common.service_tier in _BY_MODEL:
             one = replace(one, service_tier=None)
         if index == served:

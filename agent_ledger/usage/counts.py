@@ -135,18 +135,20 @@ def closed(inference: Inference, *notes: str | None) -> Inference:
     if _exceeds(inference.reasoning_tokens or 0, inference.completion_tokens):
         said.append(f"{inference.reasoning_tokens} reasoning tokens exceed {inference.completion_tokens} output tokens")
         inference = replace(inference, reasoning_tokens=None)
-    for prefix, limit, name in (
+    limits = (
         ("input_", inference.prompt_tokens, "input tokens"),
         ("output_", inference.completion_tokens, "output tokens"),
         ("cache_", read, "cache reads"),
-    ):
+    )
+    for prefix, limit, name in limits if inference.usage else ():
         parts = {unit: number for unit, number in (inference.usage or {}).items() if unit.startswith(prefix)}
         if _exceeds(sum(parts.values()), limit):
             listed = " and ".join(f"{number} {unit}" for unit, number in parts.items())
             said.append(f"{listed} exceed {limit} {name}")
             kept = {unit: number for unit, number in (inference.usage or {}).items() if unit not in parts}
             inference = replace(inference, usage=kept or None)
-    return replace(inference, anomaly="; ".join(said) or None)
+    anomaly = "; ".join(said) or None
+    return inference if inference.anomaly == anomaly else replace(inference, anomaly=anomaly)
 
 
 def _exceeds(part: int | float, whole: int | None) -> bool:
