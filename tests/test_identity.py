@@ -133,8 +133,25 @@ def test_an_account_without_response_id_follows_its_request(ledger: Ledger, orde
     assert outputs(ledger) == [3]
 
 
-def test_c26_a_long_response_id_that_comes_back_with_other_content_is_a_conflict(ledger: Ledger) -> None:
+def test_c26_what_an_sdk_got_under_two_request_ids_are_two_calls(ledger: Ledger) -> None:
+    """Some servers give every answer the same id."""
     both = {"response_id": MESSAGE, "evidence": "response"}
+    record(ledger, {"request_id": "r1", **both}, {"request_id": "r2", **both})
+    assert len(ledger.rows("usage")) == 2
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_an_answer_that_was_kept_without_its_request_id_is_the_same_call(ledger: Ledger, reverse: bool) -> None:
+    """Recorded bodies are imported with the response's id as the request's."""
+    facts = [
+        {"request_id": request_id, "response_id": MESSAGE, "evidence": "response"} for request_id in ("r1", MESSAGE)
+    ]
+    record(ledger, *(reversed(facts) if reverse else facts))
+    assert len(ledger.rows("usage")) == 1
+
+
+def test_a_long_response_id_that_others_record_with_other_content_is_a_conflict(ledger: Ledger) -> None:
+    both = {"response_id": MESSAGE, "evidence": "manual"}
     record(ledger, {"request_id": "r1", **both}, {"request_id": "r2", "completion_tokens": 77, **both})
     assert len(ledger.rows("usage")) == 1
     [row] = ledger.rows("request_conflicts")
@@ -222,7 +239,7 @@ def accounts(draw: st.DrawFn, **fixed: st.SearchStrategy[Any]) -> dict[str, Any]
     reads = draw(st.sampled_from([None, 0, 5]))
     fields: dict[str, Any] = {
         "agent_id": draw(st.sampled_from(["a", "a", "b"])),
-        "request_id": draw(st.sampled_from(["r", "s"])),
+        "request_id": draw(st.sampled_from(["r", "s", MESSAGE])),
         "response_id": draw(st.sampled_from([None, "x", "y", MESSAGE, OTHER])),
         "part": draw(st.sampled_from([0, 0, 1])),
         "evidence": draw(st.sampled_from(EVIDENCE)),

@@ -182,7 +182,7 @@ class Exchange:
         try:
             for inference in read():
                 if not self._request_id:
-                    self.answered(inference.response_id or clock.sortable_id())
+                    self.answered(clock.sortable_id())
                 self._stamps.stamp_call(**self._row(inference, self._request_id))
         except Exception:
             _log.warning("An LLM call could not be recorded", exc_info=True)

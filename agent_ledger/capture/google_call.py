@@ -89,6 +89,8 @@ class _Inference:
         except ValueError:  # it was a call nevertheless
             self._exchange.events([], complete=False)
         else:
+            if isinstance(decoded, Mapping):
+                self._exchange.answered(text(decoded, "responseId"))  # Google sends no id of the request
             self._exchange.body(decoded)
 
     @never_raising

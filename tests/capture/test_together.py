@@ -57,22 +57,23 @@ def recorded(path: Path) -> tuple[list[Any], list[Any]]:
         assert spool.files(path) == []
     return (
         sorted(query(path, "select agent_id, customer_id, feature, request_id, response_id, prompt_tokens,"
-                           " completion_tokens, evidence from ledger")),
-        sorted(query(path, "select agent_id, request_id, resource_id, tool, status from audit")),
+                           " completion_tokens, evidence from ledger"), key=str),
+        sorted(query(path, "select agent_id, request_id, resource_id, tool, status from audit"), key=str),
     )  # fmt: skip
 
 
 def calls(numbers: Iterable[int], streamed: Callable[[int], bool]) -> list[Any]:
     """What is recorded when each agent asks its own question."""
-    return sorted(
+    return sorted([
         (f"agent-{n}", f"customer-{n}", "search", f"req_{n}", f"msg_{n}" if is_anthropic(n) else f"chatcmpl-{n}",
          1000 + n, n, "stream" if streamed(n) else "response")
         for n in numbers
-    )  # fmt: skip
+    ], key=str)  # fmt: skip
 
 
 def tool_calls(numbers: Iterable[int], *tools: str) -> list[Any]:
-    return sorted((f"agent-{n}", f"req_{n}", f"object-{n}", tool, "ok") for n in numbers for tool in tools)
+    rows = [(f"agent-{n}", f"req_{n}", f"object-{n}", tool, "ok") for n in numbers for tool in tools]
+    return sorted(rows, key=str)
 
 
 @pytest.fixture

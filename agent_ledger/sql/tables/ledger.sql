@@ -94,7 +94,8 @@ when exists (select 1 from ledger where request_id = new.request_id) begin
 end;
 
 -- Another account of the same inference: of the same request and, as far as both say, the same response; or of the same
--- response under whatever request id. (A short response id may be a counter that starts again: it proves nothing.)
+-- response under whatever request id. (A short response id may be a counter that starts again: it proves nothing. And two
+-- answers that an SDK got under two request ids are two calls, whatever id a server gave them.)
 -- `call_rank` says which of the two counts, whatever order they came in.
 create trigger ledger_same_inference after insert on ledger
 when exists (select 1 from ledger where request_id = new.request_id and id <> new.id)
@@ -121,7 +122,14 @@ begin
       where request_id = new.request_id
         and (response_id = new.response_id or response_id is null or new.response_id is null)
       union
-      select id from ledger where response_id = new.response_id and length(new.response_id) >= 20
+      select id from ledger
+      where response_id = new.response_id
+        and length(new.response_id) >= 20
+        and not (
+          evidence in ('response', 'stream')
+          and new.evidence in ('response', 'stream')
+          and response_id not in (request_id, new.request_id)
+        )
     )
     and (theirs.rank > ours.rank or theirs.id not in (select id from superseded_call))
   order by theirs.id
