@@ -50,6 +50,8 @@ class Defaults:
     provider: str | None = None
     model: str | None = None
     ts: str | None = None
+    delivery: str | None = None  # the name of the delivery, where several files of a bill belong together
+    cost_measure: str | None = None  # of the bill's lines: unblended, net_unblended, effective, …; None: unblended
 
 
 class Importer(Protocol):
@@ -59,6 +61,7 @@ class Importer(Protocol):
     """The FORMAT of `agent-ledger import LEDGER FORMAT FILE…`."""
     summary: str
     """One line for the help text."""
+    # is_bill: bool = True, where the files of one folder are the parts of one delivery of a bill. May be left out.
 
     def files(self, path: Path) -> Sequence[Path]:
         """The files that `path` stands for: itself, or what it finds in a folder, in a stable order.

@@ -1,17 +1,19 @@
-"""Running an importer: one file, one transaction, and a summary of what became of its records."""
+"""Running an importer: one transaction, and a summary of what became of the records of each file."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
+from agent_ledger.allocation import allocate
+from agent_ledger.bills import Deliveries, chosen_measure, keep_measure
 from agent_ledger.errors import LedgerError
 from agent_ledger.hookspecs import Defaults, Importer
 from agent_ledger.recording import CALLS, REFUSED, TOOL_CALLS, Table, fields_of
-from agent_ledger.records import Call, Refused, ToolCall
+from agent_ledger.records import Call, Charge, ProviderUsage, Refused, ToolCall
 
 _CHUNK = 5_000
 
@@ -30,17 +32,36 @@ class Imported:
         return self.added + self.already_there + len(self.refused)
 
 
-def import_file(
+def import_files(
+    connection: sqlite3.Connection,
+    importer: Importer,
+    files: Sequence[Path],
+    defaults: Defaults,
+    advance: Callable[[int], None],
+) -> list[Imported]:
+    """Bring files in that belong together, all that can be read of them, or nothing. The caller holds the transaction.
+
+    The files of a bill are the parts of one delivery; the bill is allocated to tool calls at once.
+    Raises ImportFailed where a file as a whole can't be read.
+    """
+    measure = chosen_measure(connection, defaults.cost_measure)
+    told = replace(defaults, cost_measure=measure)
+    deliveries = Deliveries(connection, importer.name, defaults.delivery, files)
+    done = [_import_file(connection, importer, file, told, advance, deliveries) for file in files]
+    if deliveries.added_charges:
+        keep_measure(connection, measure)
+        allocate(connection)
+    return done
+
+
+def _import_file(
     connection: sqlite3.Connection,
     importer: Importer,
     file: Path,
     defaults: Defaults,
     advance: Callable[[int], None],
+    deliveries: Deliveries,
 ) -> Imported:
-    """Bring one file in, all of it that can be read, or nothing. The caller holds the transaction.
-
-    Raises ImportFailed where the file as a whole can't be read.
-    """
     summary = Imported(file=file)
     facts = importer.read(file, defaults, advance)
     while chunk := list(islice(facts, _CHUNK)):
@@ -51,6 +72,10 @@ def import_file(
             summary.added += added
             summary.already_there += already_there
             summary.refused += refused
+        billed = [fact for fact in chunk if isinstance(fact, Charge | ProviderUsage)]
+        added = deliveries.add(billed)
+        summary.added += added
+        summary.already_there += len(billed) - added
     summary.refused.sort(key=lambda refused: refused.line or 0)
     return summary
 

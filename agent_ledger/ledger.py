@@ -13,13 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from agent_ledger import attribution, clock, plugins, pricebook, schema, spool
+from agent_ledger import allocation, attribution, bill_settings, clock, plugins, pricebook, schema, spool
 from agent_ledger.capture.headers import call_fields
 from agent_ledger.capture.live import LiveCapture
 from agent_ledger.connection import Writer
 from agent_ledger.errors import InvalidRecord, LedgerError
 from agent_ledger.hookspecs import Defaults, Importer, PriceSource
-from agent_ledger.importing import Imported, import_file
+from agent_ledger.importing import Imported, import_files
 from agent_ledger.price_lookup import look_up, look_up_new
 from agent_ledger.prices.rules import validate
 from agent_ledger.recording import CALLS, REFUSED, TOOL_CALLS, Table, fields_of
@@ -141,8 +141,22 @@ class Ledger(LiveCapture):
 
         Raises ImportFailed where the file as a whole can't be read; then nothing of it is stored.
         """
+        return self.import_files(importer, [file], defaults, advance)[0]
+
+    def import_files(
+        self,
+        importer: Importer,
+        files: Sequence[Path],
+        defaults: Defaults | None = None,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> list[Imported]:
+        """Bring in files that belong together, such as the parts of a bill's delivery, in one transaction.
+
+        A bill is allocated to tool calls at once. Raises ImportFailed where one of the files can't be read; then
+        nothing of any is stored.
+        """
         with self._writer.transaction() as connection:
-            imported = import_file(connection, importer, file, defaults or Defaults(), advance)
+            imported = import_files(connection, importer, files, defaults or Defaults(), advance)
         look_up_new(self._writer)
         return imported
 
@@ -190,6 +204,58 @@ class Ledger(LiveCapture):
                 [held.agent_id, held.valid_from, held.team, held.feature, held.owner],
             )
         return held
+
+    # -- bills --------------------------------------------------------------------------------------------------------
+
+    def allocate(self) -> None:
+        """Allocate the bills to tool calls anew. Importing a bill does it already; tool calls may come later."""
+        with self._settings():
+            pass
+
+    def set_rule(self, name: str, *, method: str, **columns: Any) -> None:
+        """Say which lines of bills go to which tool calls: `columns` are those of `allocation_rule`.
+
+        A rule of the same name is replaced. Raises InvalidRecord.
+        """
+        with self._settings() as connection:
+            bill_settings.add_rule(connection, name=name, method=method, **columns)
+
+    def set_exchange_rate(self, currency: str, usd: object, *, effective_from: object = None) -> None:
+        """Say what one unit of `currency` is worth in US dollars, from a moment on; None: since ever.
+
+        Raises InvalidRecord.
+        """
+        with self._settings() as connection:
+            bill_settings.add_exchange_rate(connection, currency, usd, effective_from)
+
+    def set_tool_price(
+        self,
+        tool: str,
+        price: object,
+        *,
+        server: str | None = None,
+        unit: str | None = None,
+        effective_from: object = None,
+        effective_to: object = None,
+    ) -> None:
+        """Say what a call of a tool costs in US dollars, or a unit of what its calls count. Raises InvalidRecord."""
+        with self._settings() as connection:
+            bill_settings.add_tool_price(
+                connection,
+                tool,
+                price,
+                server=server,
+                unit=unit,
+                effective_from=effective_from,
+                effective_to=effective_to,
+            )
+
+    @contextmanager
+    def _settings(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that ends with a new allocation."""
+        with self._writer.transaction() as connection:
+            yield connection
+            allocation.allocate(connection)
 
     # -- prices -------------------------------------------------------------------------------------------------------
 

@@ -24,8 +24,12 @@ _BUILT_IN = (
     "agent_ledger.importers.responses",
     "agent_ledger.importers.llm_logs",
     "agent_ledger.importers.table",
+    "agent_ledger.importers.cur",
+    "agent_ledger.importers.focus",
     "agent_ledger.importers.otlp",
     "agent_ledger.importers.litellm",
+    "agent_ledger.importers.anthropic_reports",
+    "agent_ledger.importers.openai_reports",
 )
 
 

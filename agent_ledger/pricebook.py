@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from decimal import Decimal
+from types import MappingProxyType
 
 from agent_ledger import clock
 from agent_ledger.errors import LedgerError
@@ -139,13 +140,21 @@ def rebuild(
         )
 
 
-def overlay(connection: sqlite3.Connection, stored: Sequence[PriceRevision]) -> None:
-    """Give this connection, and nobody else, the rates that follow from `stored`, in a temporary table `rate`."""
+def overlay(
+    connection: sqlite3.Connection,
+    stored: Sequence[PriceRevision],
+    substitutes: Mapping[RateKey, RateKey] = MappingProxyType({}),
+) -> None:
+    """Give this connection, and nobody else, the rates that follow from `stored`, in a temporary table `rate`.
+
+    `substitutes`: combinations that get the rates of another one.
+    """
     ddl = scripts("tables")["rate"].replace("create table rate", "create temp table rate", 1)
     connection.execute("drop table if exists temp.rate")
     connection.execute(ddl)
     for key in _with_standard(keys(connection)):
-        connection.executemany(_INSERT_RATE.format(schema="temp"), _rate_rows(key, stored))
+        rates = _rate_rows(key, stored, substitutes.get(key, key))
+        connection.executemany(_INSERT_RATE.format(schema="temp"), rates)
 
 
 _INSERT_RATE = f"insert into {{schema}}.rate ({', '.join(_KEY + _RATE)}) values ({', '.join('?' * len(_KEY + _RATE))})"
@@ -156,10 +165,12 @@ def _with_standard(wanted: Iterable[RateKey]) -> list[RateKey]:
     return sorted({*wanted, *(RateKey(key.model, key.provider) for key in wanted)})
 
 
-def _rate_rows(key: RateKey, stored: Iterable[PriceRevision]) -> list[tuple[object, ...]]:
+def _rate_rows(
+    key: RateKey, stored: Iterable[PriceRevision], priced_as: RateKey | None = None
+) -> list[tuple[object, ...]]:
     return [
         (*astuple(key), *(_json(getattr(rate, name)) if name == "units" else getattr(rate, name) for name in _RATE))
-        for rate in resolve(key, stored)
+        for rate in resolve(priced_as or key, stored)
     ]
 
 

@@ -129,6 +129,58 @@ class Assignment:
     owner: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """What tells the deliveries of bills apart; see table `delivery`."""
+
+    bill: str  # "aws 123412341234": the provider and the paying account
+    billing_period: str  # YYYY-MM, or YYYY-MM-DD where a provider reports day by day
+    period_start: str  # ledger timestamps, half-open
+    period_end: str
+    provider: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge(Delivered):
+    """One line of a bill: a row of `charge`."""
+
+    charge_id: str  # unique in its delivery
+    cost: Decimal  # in `currency`; negative for credits
+    currency: str = "USD"
+    account: str | None = None
+    service: str | None = None
+    resource_id: str | None = None
+    operation: str | None = None
+    usage_type: str | None = None
+    quantity: Decimal | None = None
+    unit: str | None = None
+    request_id: str | None = None
+    invoice_id: str | None = None
+    tags: Mapping[str, str] | None = None
+    category: str = "usage"
+    kind: str = "cloud"
+    model: str | None = None
+    token_type: str | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderUsage(Delivered):
+    """What a provider says was used in one bucket of time: a row of `provider_usage`."""
+
+    usage_id: str  # unique in its delivery
+    model: str | None = None
+    service_tier: str | None = None
+    account: str | None = None
+    requests: int | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    web_search_requests: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """A record of an imported file that could not be read, and why. `line` counts from 1; None: no lines there."""
@@ -137,5 +189,5 @@ class Refused:
     reason: str
 
 
-Fact = Call | ToolCall | Refused
+Fact = Call | ToolCall | Charge | ProviderUsage | Refused
 Row = dict[str, Any]

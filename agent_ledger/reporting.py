@@ -1,7 +1,8 @@
 """The SQL behind `agent-ledger report`: the cost views for a part of the time, and by the calendar of any time zone.
 
-Without either it reads the canonical view. Otherwise it adds up `call_cost` as sql/views/daily_cost.sql does; a test
-holds the two equal.
+Without either it reads the canonical view. Otherwise it adds up `call_cost`, `tool_cost` and `unallocated_charge` as
+sql/views/daily_cost.sql and the other cubes do; a test holds the two equal. Calls count when they were made, what no
+call claimed of a bill when its period begins.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -27,15 +29,11 @@ AXES = {
 }
 """What can be reported by, and the column that names it."""
 
-MEASURES = (
-    "calls",
-    "prompt_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "completion_tokens",
-    "cost_usd",
-    "unpriced_calls",
-)
+ALL_IN_AXES = tuple(by for by in AXES if by != "model")
+"""What can be reported by, all in: a tool call has no model."""
+
+TOOL = "tool"
+"""One more thing to report by: the tools, which have no LLM cost."""
 
 CALENDAR = ("day", "month")
 _DIGITS = {"day": 10, "month": 7}  # of an ISO date that name the period
@@ -46,61 +44,184 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MONTH = re.compile(r"\d{4}-\d{2}")
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}.*")
 
-# As in sql/views/daily_cost.sql: two exact sums, then the nearest double.
-_SUMS = """
-  count(*) as calls,
-  sum(prompt_tokens) as prompt_tokens,
-  sum(coalesce(cache_read_tokens, 0)) as cache_read_tokens,
-  sum(coalesce(cache_write_tokens, 0)) as cache_write_tokens,
-  sum(completion_tokens) as completion_tokens,
-  sum(cost_picos / 244140625) as whole,
-  sum(cost_picos % 244140625) as rest,
-  coalesce(sum(cost_picos is null), 0) as unpriced_calls
-"""
-_MEASURED = """
-  calls,
-  prompt_tokens,
-  cache_read_tokens,
-  cache_write_tokens,
-  completion_tokens,
+# As in the views: two exact integer sums, then the nearest double.
+_SPLIT = "sum({0} / 244140625) as {1}whole, sum({0} % 244140625) as {1}rest"
+# What was not called costs nothing; what nobody knows the cost of is not nothing.
+_OR_ZERO = "iif(coalesce(sum({2} and cost_picos is null), 0) = 0, 0, null)"
+_SPLIT_OR_ZERO = (
+    f"coalesce(sum({{0}} / 244140625), {_OR_ZERO}) as {{1}}whole, "
+    f"coalesce(sum({{0}} % 244140625), {_OR_ZERO}) as {{1}}rest"
+)
+_USD = """
   iif(
-    whole + rest / 244140625 < 36893488,
-    (whole * 244140625 + rest) / 1e12,
-    (whole + rest / 244140625) / 4096.0 + rest % 244140625 / 1e12
-  ) as cost_usd,
-  unpriced_calls
+    abs({part}whole + {part}rest / 244140625) < 36893488,
+    ({part}whole * 244140625 + {part}rest) / 1e12,
+    ({part}whole + {part}rest / 244140625) / 4096.0 + {part}rest % 244140625 / 1e12
+  ) as {name}
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """One kind of report: its view, the rows that it adds up where the view does not fit, and how."""
+
+    view: str
+    source: str  # rows with ts, the axes and cost_picos
+    sums: str  # the measures; whole and rest are the exact sum of all money
+    measured: str
+    measures: tuple[str, ...]
+
+
+_CALLS = _Figures(
+    view="cost_by_",
+    source="call_cost",
+    sums=f"""
+      count(*) as calls,
+      sum(prompt_tokens) as prompt_tokens,
+      sum(coalesce(cache_read_tokens, 0)) as cache_read_tokens,
+      sum(coalesce(cache_write_tokens, 0)) as cache_write_tokens,
+      sum(completion_tokens) as completion_tokens,
+      {_SPLIT.format("cost_picos", "")},
+      coalesce(sum(cost_picos is null), 0) as unpriced_calls
+    """,
+    measured=f"""
+      calls, prompt_tokens, cache_read_tokens, cache_write_tokens, completion_tokens,
+      {_USD.format(part="", name="cost_usd")},
+      unpriced_calls
+    """,
+    measures=(
+        *("calls", "prompt_tokens", "cache_read_tokens", "cache_write_tokens", "completion_tokens"),
+        *("cost_usd", "unpriced_calls"),
+    ),
+)
+_TOOL_CALLS = _Figures(
+    view="cost_by_",
+    source="tool_cost",
+    sums=f"""
+      count(*) as calls,
+      coalesce(sum(status = 'error'), 0) as failed_calls,
+      coalesce(sum(cost_picos is null), 0) as uncosted_calls,
+      {_SPLIT.format("cost_picos", "")}
+    """,
+    measured=f"calls, failed_calls, uncosted_calls, {_USD.format(part='', name='cost_usd')}",
+    measures=("calls", "failed_calls", "uncosted_calls", "cost_usd"),
+)
+_ALL_IN = _Figures(
+    view="all_in_by_",
+    source="""(
+      select ts, agent_id, team, feature, customer_id, 1 as llm, 0 as tool, cost_picos from call_cost
+      union all
+      select ts, agent_id, team, feature, customer_id, 0, 1, cost_picos from tool_cost
+      union all
+      select period_start, '(unallocated)', '(unallocated)', '(unallocated)', '(unallocated)', 0, 0, cost_picos
+      from unallocated_charge
+      where cost_picos is not null
+    )""",
+    sums=f"""
+      coalesce(sum(llm), 0) as calls,
+      coalesce(sum(tool), 0) as tool_calls,
+      {_SPLIT_OR_ZERO.format("iif(llm, cost_picos, null)", "llm_", "llm")},
+      {_SPLIT_OR_ZERO.format("iif(llm, null, cost_picos)", "tool_", "tool")},
+      {_SPLIT.format("cost_picos", "")},
+      coalesce(sum(llm and cost_picos is null), 0) as unpriced_calls,
+      coalesce(sum(tool and cost_picos is null), 0) as uncosted_calls
+    """,
+    measured=f"""
+      calls,
+      tool_calls,
+      {_USD.format(part="llm_", name="llm_usd")},
+      {_USD.format(part="tool_", name="tool_usd")},
+      {_USD.format(part="", name="all_in_usd")},
+      unpriced_calls,
+      uncosted_calls
+    """,
+    measures=("calls", "tool_calls", "llm_usd", "tool_usd", "all_in_usd", "unpriced_calls", "uncosted_calls"),
+)
 
 _WITHIN = "(:since is null or ts >= :since) and (:until is null or ts < :until)"
 
 
-def columns(by: str) -> tuple[str, ...]:
+def keys(by: str) -> tuple[str, ...]:
+    """The columns that name a row of a report."""
+    return ("server", "tool") if by == TOOL else (AXES[by],)
+
+
+def columns(by: str, *, all_in: bool = False) -> tuple[str, ...]:
     """The columns of a report, which are those of the canonical view."""
-    return (AXES[by], *MEASURES)
+    return (*keys(by), *_figures(by, all_in).measures)
 
 
 def report(
-    connection: sqlite3.Connection, by: str, *, since: str | None = None, until: str | None = None, zone: tzinfo = UTC
+    connection: sqlite3.Connection,
+    by: str,
+    *,
+    all_in: bool = False,
+    since: str | None = None,
+    until: str | None = None,
+    zone: tzinfo = UTC,
 ) -> list[Row]:
-    """Calls, tokens and cost per `by`, one of AXES, of the calls from `since` on and before `until`, ledger timestamps.
+    """Calls and cost per `by`, one of AXES or TOOL, of the time from `since` on and before `until`, ledger timestamps.
 
-    `zone` says whose days and months they are. Periods without calls are left out; the rows add up to `total`.
+    `all_in`: LLM calls, tool calls and what no call claimed of the bills, by one of ALL_IN_AXES. `zone` says whose days
+    and months they are. Periods without calls are left out; the rows add up to `total`.
     """
-    bounds = {"since": since, "until": until}
-    elsewhere = by in CALENDAR and not _is_utc(zone)
-    if since is None and until is None and not elsewhere:
-        return _rows(connection, f"select {', '.join(columns(by))} from cost_by_{by} order by 1")
-    if elsewhere:
-        _lay_calendar(connection, by, zone, bounds)
-    summed = f"select {_key(by, elsewhere)} as {AXES[by]}, {_SUMS} from call_cost where {_WITHIN} group by 1"
-    return _rows(connection, f"with summed as ({summed}) select {AXES[by]}, {_MEASURED} from summed order by 1", bounds)
+    if since is None and until is None and not _elsewhere(by, zone):
+        order = ", ".join(keys(by))
+        named = ", ".join(columns(by, all_in=all_in))
+        return _rows(connection, f"select {named} from {_figures(by, all_in).view}{by} order by {order}")
+    return [
+        {name: row[name] for name in columns(by, all_in=all_in)}
+        for row in exact(connection, by, all_in=all_in, since=since, until=until, zone=zone)
+    ]
 
 
-def total(connection: sqlite3.Connection, *, since: str | None = None, until: str | None = None) -> Row:
-    """The measures of the whole period: what the rows of a report add up to. `cost_usd` None: no call is priced."""
-    summed = f"select {_SUMS} from call_cost where {_WITHIN}"
+def exact(
+    connection: sqlite3.Connection,
+    by: str,
+    *,
+    all_in: bool = False,
+    since: str | None = None,
+    until: str | None = None,
+    zone: tzinfo = UTC,
+) -> list[Row]:
+    """The rows of `report` with the exact amount `picos`, in pico-dollars (1e-12 USD), besides. None: not known."""
     bounds = {"since": since, "until": until}
-    (row,) = _rows(connection, f"with summed as ({summed}) select {_MEASURED} from summed", bounds)
+    found = _rows(connection, _statement(connection, _figures(by, all_in), by, zone, bounds), bounds)
+    for row in found:
+        whole, rest = row.pop("whole"), row.pop("rest")
+        row["picos"] = None if whole is None else whole * 244140625 + rest
+    return found
+
+
+def total(
+    connection: sqlite3.Connection,
+    by: str = "agent",
+    *,
+    all_in: bool = False,
+    since: str | None = None,
+    until: str | None = None,
+) -> Row:
+    """The measures of the whole period: what the rows of a report add up to. Amounts are None where none is known."""
+    figures = _figures(by, all_in)
+    bounds = {"since": since, "until": until}
+    summed = f"with summed as (select {figures.sums} from {figures.source} where {_WITHIN})"
+    (row,) = _rows(connection, f"{summed} select {figures.measured} from summed", bounds)
+    return row
+
+
+def billed(connection: sqlite3.Connection, *, since: str | None = None, until: str | None = None) -> Row:
+    """How far the cloud bills reach (`billed_through`, None: there is none), and how many lines are in no sum.
+
+    The lines are those of the period; as far as bills reach, they do so whatever the period.
+    """
+    sql = f"""
+      select
+        max(iif(category = 'usage', period_end, null)) as billed_through,
+        coalesce(sum(cost_picos is null and {_WITHIN.replace("ts", "period_start")}), 0) as unconverted_charges
+      from billed_charge
+      where kind = 'cloud'
+    """
+    (row,) = _rows(connection, sql, {"since": since, "until": until})
     return row
 
 
@@ -135,20 +256,48 @@ def _rows(connection: sqlite3.Connection, sql: str, parameters: dict[str, Any] |
     return [dict(zip(names, row, strict=True)) for row in found]
 
 
-def _key(by: str, elsewhere: bool) -> str:
+def _figures(by: str, all_in: bool) -> _Figures:
+    if by == TOOL:
+        return _TOOL_CALLS
+    return _ALL_IN if all_in else _CALLS
+
+
+def _statement(
+    connection: sqlite3.Connection, figures: _Figures, by: str, zone: tzinfo, bounds: dict[str, str | None]
+) -> str:
+    """The statement that adds up the rows of a report: its columns, and the exact sum of all money in two parts."""
+    elsewhere = _elsewhere(by, zone)
+    if elsewhere:
+        _lay_calendar(connection, figures.source, by, zone, bounds)
+    named = ", ".join(f"{_key(key, by, elsewhere)} as {key}" for key in keys(by))
+    numbers = ", ".join(str(number + 1) for number in range(len(keys(by))))
+    return (
+        f"with summed as (select {named}, {figures.sums} from {figures.source} where {_WITHIN} group by {numbers})"
+        f" select {', '.join(keys(by))}, {figures.measured}, whole, rest from summed order by {numbers}"
+    )
+
+
+def _key(column: str, by: str, elsewhere: bool) -> str:
     if elsewhere:
         return "(select name from temp.report_calendar where starts <= ts order by starts desc limit 1)"
     if by in CALENDAR:
         return f"cast(substr(ts, 1, {_DIGITS[by]}) as text)"
-    column = AXES[by]
-    return column if by in ("agent", "model") else f"cast(coalesce({column}, '(unattributed)') as text)"
+    return (
+        column if by in ("agent", "model") or column == TOOL else f"cast(coalesce({column}, '(unattributed)') as text)"
+    )
 
 
-def _lay_calendar(connection: sqlite3.Connection, by: str, zone: tzinfo, bounds: dict[str, Any]) -> None:
+def _elsewhere(by: str, zone: tzinfo) -> bool:
+    """Is it the calendar of a zone whose days are not UTC's?"""
+    return by in CALENDAR and not _is_utc(zone)
+
+
+def _lay_calendar(
+    connection: sqlite3.Connection, source: str, by: str, zone: tzinfo, bounds: dict[str, str | None]
+) -> None:
     """When each day or month of `zone` begins that calls can fall into, in a temporary table that only we see."""
     days = [
-        row[0]
-        for row in connection.execute(f"select distinct substr(ts, 1, 10) from call_cost where {_WITHIN}", bounds)
+        row[0] for row in connection.execute(f"select distinct substr(ts, 1, 10) from {source} where {_WITHIN}", bounds)
     ]
     begins = {period: _midnight(period, zone) for period in sorted(set(_around(days, by)))}
     connection.execute("drop table if exists temp.report_calendar")

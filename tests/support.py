@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_ledger import Ledger, PriceRevision, pricebook, schema
+from agent_ledger.allocation import allocate
 from agent_ledger.hookspecs import PriceSource
 
 SAMPLES = Path(__file__).resolve().parents[2] / "shared" / "samples"
@@ -132,6 +133,76 @@ def add_prices(ledger: Ledger, *rows: PriceRevision, recorded_at: str = "2026-01
                 [values[name] for name in columns],
             )
         pricebook.rebuild(connection, pricebook.keys(connection), recorded_at)
+
+
+def add_charge(connection: sqlite3.Connection, delivery_id: int, charge_id: str, cost: str, **values: Any) -> int:
+    """A line of a bill, of January 15th from 12 to 13, unless `values` say otherwise. Returns its row."""
+    values = {
+        "delivery_id": delivery_id,
+        "charge_id": charge_id,
+        "cost": cost,
+        "period_start": NOON,
+        "period_end": "2026-01-15T13:00:00.000Z",
+        "provider": "aws",
+        "cost_picos": None if values.get("currency", "USD") != "USD" else int(Decimal(cost) * 10**12),
+        **values,
+    }
+    columns = ", ".join(values)
+    sql = f"insert into charge ({columns}) values ({', '.join('?' * len(values))})"
+    return connection.execute(sql, list(values.values())).lastrowid or 0
+
+
+def add_delivery(connection: sqlite3.Connection, name: str = "first", **values: Any) -> int:
+    """A delivery of the bill of January. Returns its row."""
+    values = {
+        "format": "cur",
+        "bill": "aws 1",
+        "billing_period": "2026-01",
+        "content": "charges",
+        "name": name,
+        **values,
+    }
+    sql = f"insert into delivery ({', '.join(values)}) values ({', '.join('?' * len(values))})"
+    return connection.execute(sql, list(values.values())).lastrowid or 0
+
+
+def add_bill(connection: sqlite3.Connection) -> None:
+    """A bill for January, allocated: it has lines of each kind, one that a tool call takes, and a usage report."""
+    connection.execute(
+        "insert into audit (ts, request_id, tool_call_id, tool, server, agent_id, resource_id, operation)"
+        " values (?, 'r', 'billed', 'get_object', 's3', 'a', 'bucket', 'GetObject')",
+        [NOON],
+    )
+    connection.execute(
+        "insert into exchange_rate (currency, effective_from, usd) values ('EUR', '2026-01-01T00:00:00.000Z', 1.25)"
+    )
+    add_charge(connection, add_delivery(connection, "earlier"), "1", "9", resource_id="bucket")
+    delivery = add_delivery(connection)
+    everything = {
+        "account": "2", "service": "AmazonS3", "resource_id": "arn:aws:s3:::bucket", "operation": "GetObject",
+        "usage_type": "Requests-Tier2", "quantity": "4", "unit": "Requests", "invoice_id": "i", "tags": '{"k": "v"}',
+        "description": "requests",
+    }  # fmt: skip
+    add_charge(connection, delivery, "1", "0.000004", **everything)
+    add_charge(connection, delivery, "2", "1.5", service="AmazonRDS", resource_id="arn:aws:rds:::db:prod")
+    add_charge(connection, delivery, "3", "0.25", category="tax")
+    add_charge(connection, delivery, "4", "-0.5", category="credit")
+    add_charge(connection, delivery, "5", "2", currency="EUR")
+    add_charge(connection, delivery, "6", "3", currency="GBP")
+    tokens = {"kind": "llm", "service": "AmazonBedrock", "model": "m", "token_type": "input"}
+    add_charge(connection, delivery, "7", "0.125", quantity="0.1", unit="1K tokens", request_id="r", **tokens)
+    day = {"format": "anthropic-cost", "bill": "anthropic 1", "billing_period": "2026-01-15"}
+    span = {"period_start": "2026-01-15T00:00:00.000Z", "period_end": "2026-01-16T00:00:00.000Z"}
+    add_charge(connection, add_delivery(connection, **day), "1", "0.5", **(tokens | span | {"provider": "anthropic"}))
+    report = add_delivery(connection, **(day | {"format": "anthropic-usage", "content": "usage"}))
+    connection.execute(
+        "insert into provider_usage (delivery_id, usage_id, period_start, period_end, provider, model, service_tier,"
+        " account, requests, prompt_tokens, completion_tokens, cache_read_tokens, cache_write_tokens,"
+        " cache_write_1h_tokens, web_search_requests) values"
+        " (?, '1', ?, ?, 'anthropic', 'm', 'standard', '2', 2, 300, 30, 20, 10, 1, 1)",
+        [report, *span.values()],
+    )
+    allocate(connection)
 
 
 @cache

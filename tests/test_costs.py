@@ -134,6 +134,17 @@ def test_every_call_costs_what_the_oracle_says(lists: list[list[PriceRevision]],
             picos = expected[id_]
             assert row["cost_usd"] == (None if picos is None else nearest_double(picos))
             assert (row["cost_source"] is None) == (row["price_source"] is None) or row["cost_picos"] is None
+            if row["cost_source"] in ("computed", "estimated"):
+                parts = (amount for name, amount in row.items() if name.endswith("_picos") and name != "cost_picos")
+                assert sum(parts) == picos
+        check_focus(ledger, expected)
+
+
+def check_focus(ledger: Ledger, expected: dict[int, int | None]) -> None:
+    rows = ledger.rows("focus")
+    assert sum(row["x_BilledPicos"] for row in rows) == sum(picos or 0 for picos in expected.values())
+    for row in rows:
+        assert row["PricingUnit"] == "USD" or int(row["PricingQuantity"]) * row["x_UnitPicos"] == row["x_BilledPicos"]
 
 
 @slow

@@ -7,7 +7,8 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support import call, query
+from billed import billed, stated
+from support import call, price, query
 
 from agent_ledger import Ledger, PriceRevision, reporting
 from agent_ledger.ledger import reading
@@ -166,3 +167,86 @@ def test_what_is_no_month(text):
 def test_the_last_day_and_month_are_included():
     assert reporting.end_of("9999-12-31") == reporting.month_of("9999-12")[1] == "9999-12-31T23:59:59.999Z"
     assert reporting.start_of("0001-01-01", zoneinfo.ZoneInfo("Asia/Tokyo")) == "0001-01-01T00:00:00.000Z"
+
+
+@pytest.fixture
+def company(ledger, no_sources):  # noqa: ARG001
+    """A ledger with tool calls and a bill."""
+    billed(ledger)
+    return ledger
+
+
+@pytest.mark.parametrize("by", [*reporting.ALL_IN_AXES, reporting.TOOL])
+def test_all_in_a_filter_that_takes_all_gives_the_canonical_view(by, company):
+    all_in = by != reporting.TOOL
+    view = f"{'all_in' if all_in else 'cost'}_by_{by}"
+    with reading(company.path) as opened:
+        canonical = reporting.report(opened, by, all_in=all_in)
+        assert canonical == [dict(row) for row in opened.execute(f"select * from {view} order by 1, 2")]
+        assert tuple(canonical[0]) == reporting.columns(by, all_in=all_in)
+        assert reporting.report(opened, by, all_in=all_in, since="0001-01-01T00:00:00.000Z") == canonical
+        elsewhere = zoneinfo.ZoneInfo("Africa/Abidjan")  # it has UTC's clock
+        assert reporting.report(opened, by, all_in=all_in, zone=elsewhere) == canonical
+
+
+@pytest.mark.parametrize("by", reporting.ALL_IN_AXES)
+@pytest.mark.parametrize("name", ["UTC", "Asia/Kolkata", "Pacific/Apia", "America/New_York"])
+def test_all_in_parts_add_up_in_every_zone(by, name, company):
+    zone = zoneinfo.ZoneInfo(name)
+    with reading(company.path) as opened:
+        whole = reporting.exact(opened, by, all_in=True, zone=zone)
+        assert sum(row["picos"] or 0 for row in whole) == stated(company)
+        months = [reporting.month_of(month, zone) for month in ("2025-12", "2026-01", "2026-02")]
+        parts = [
+            row
+            for since, until in months
+            for row in reporting.exact(opened, by, all_in=True, since=since, until=until, zone=zone)
+        ]
+        assert sum(row["picos"] or 0 for row in parts) == stated(company)
+        totals = [reporting.total(opened, all_in=True, since=since, until=until) for since, until in months]
+    for measure in ("calls", "tool_calls", "unpriced_calls", "uncosted_calls"):
+        assert sum(row[measure] for row in parts) == sum(row[measure] for row in totals)
+        assert sum(row[measure] for row in parts) == sum(row[measure] for row in whole)
+
+
+def test_charges_count_when_their_period_begins(company):
+    """Midnight UTC of February 1st is still January in New York: so is the line that begins then."""
+    with reading(company.path) as opened:
+        rows = reporting.report(opened, "day", all_in=True, zone=zoneinfo.ZoneInfo("America/New_York"))
+    assert {row["day"]: row["tool_usd"] for row in rows} == {
+        "2025-12-31": -0.5, "2026-01-31": 2.5, "2026-02-01": 1.0,
+    }  # fmt: skip
+
+
+def test_all_in_totals(company):
+    with reading(company.path) as opened:
+        assert reporting.total(opened, all_in=True) == {
+            "calls": 4, "tool_calls": 4, "llm_usd": 0.00055, "tool_usd": 3.0, "all_in_usd": 3.00055,
+            "unpriced_calls": 2, "uncosted_calls": 1,
+        }  # fmt: skip
+        assert reporting.total(opened, reporting.TOOL) == {
+            "calls": 4, "failed_calls": 1, "uncosted_calls": 1, "cost_usd": 1.5,
+        }  # fmt: skip
+        nothing = reporting.total(opened, all_in=True, since="2030-01-01T00:00:00.000Z")
+    assert nothing == {
+        "calls": 0, "tool_calls": 0, "llm_usd": 0, "tool_usd": 0, "all_in_usd": None,
+        "unpriced_calls": 0, "uncosted_calls": 0,
+    }  # fmt: skip
+
+
+def test_how_far_bills_reach(company, tmp_path):
+    with reading(company.path) as opened:
+        assert reporting.billed(opened) == {"billed_through": "2026-02-02T00:00:00.000Z", "unconverted_charges": 1}
+        assert reporting.billed(opened, until="2026-02-01T00:00:00.000Z")["unconverted_charges"] == 0
+    Ledger(tmp_path / "l.db").close()
+    with reading(tmp_path / "l.db") as opened:
+        assert reporting.billed(opened) == {"billed_through": None, "unconverted_charges": 0}
+
+
+def test_exact_amounts_beyond_what_a_double_holds(ledger, no_sources):  # noqa: ARG001
+    ledger.record_calls(call(request_id=f"{n}", prompt_tokens=10**9 - n, completion_tokens=0) for n in range(5))
+    ledger.set_prices([price(input=3_999_999_999)])
+    with reading(ledger.path) as opened:
+        [row] = reporting.exact(opened, "agent")
+        [both] = reporting.exact(opened, "agent", all_in=True)
+    assert row["picos"] == both["picos"] == sum(10**9 - n for n in range(5)) * 3_999_999_999

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import NOON, call, query, raw, tool_call
+from support import NOON, add_delivery, call, query, raw, tool_call
 
 from agent_ledger import Ledger, LedgerError, NotALedger, schema
 from agent_ledger.ledger import reading
 
-FACTS = ("ledger", "audit", "charge", "price_revision", "tool_price", "agent_assignment")
+FACTS = (
+    "ledger", "audit", "charge", "price_revision", "tool_price", "agent_assignment", "delivery", "provider_usage",
+    "exchange_rate", "allocation_rule",
+)  # fmt: skip
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
@@ -286,7 +289,25 @@ def test_paths_with_signs_that_mean_something_in_a_uri(tmp_path: Path, name: str
 
 def charge(**changes: Any) -> dict[str, Any]:
     period = {"period_start": NOON, "period_end": "2026-01-15T13:00:00.000Z"}
-    return {"charge_id": "c", **period, "provider": "aws", "cost": "1.5", **changes}
+    return {"charge_id": "c", **period, "provider": "aws", "cost": "1.5", "cost_picos": 15 * 10**11, **changes}
+
+
+def provider_usage(**changes: Any) -> dict[str, Any]:
+    period = {"period_start": NOON, "period_end": "2026-01-15T13:00:00.000Z"}
+    return {"usage_id": "u", **period, "provider": "openai", "requests": 1, **changes}
+
+
+def delivery(**changes: Any) -> dict[str, Any]:
+    row = {"format": "cur", "bill": "aws 1", "billing_period": "2026-01", "content": "charges", "name": "n"}
+    return row | changes
+
+
+def exchange_rate(**changes: Any) -> dict[str, Any]:
+    return {"currency": "EUR", "effective_from": NOON, "usd": 1.08, **changes}
+
+
+def allocation_rule(**changes: Any) -> dict[str, Any]:
+    return {"name": "r", "method": "weighted", **changes}
 
 
 def revision(**changes: Any) -> dict[str, Any]:
@@ -303,12 +324,15 @@ def assigned(**changes: Any) -> dict[str, Any]:
 
 MAKE = {
     "ledger": call, "audit": tool_call, "charge": charge, "price_revision": revision, "tool_price": tool_price,
-    "agent_assignment": assigned,
+    "agent_assignment": assigned, "delivery": delivery, "provider_usage": provider_usage,
+    "exchange_rate": exchange_rate, "allocation_rule": allocation_rule,
 }  # fmt: skip
 
 
 def insert(connection: sqlite3.Connection, table: str, **changes: Any) -> None:
     fields = MAKE[table](**changes)
+    if table in ("charge", "provider_usage"):
+        fields["delivery_id"] = add_delivery(connection, name=str(connection.total_changes))
     names = ", ".join(fields)
     connection.execute(f"insert into {table} ({names}) values ({', '.join('?' * len(fields))})", list(fields.values()))
 
@@ -328,7 +352,8 @@ def test_facts_are_append_only(ledger: Ledger, table: str) -> None:
 
 OTHER = {
     "ledger": {"agent_id": "b"}, "audit": {"tool": "u"}, "charge": {"cost": "2"}, "price_revision": {"input": 2},
-    "tool_price": {"price": 2}, "agent_assignment": {"team": "y"},
+    "tool_price": {"price": 2}, "agent_assignment": {"team": "y"}, "delivery": {"bill": "aws 2"},
+    "provider_usage": {"requests": 2}, "exchange_rate": {"usd": 2.0}, "allocation_rule": {"method": "none"},
 }  # fmt: skip
 
 
@@ -391,6 +416,11 @@ BAD: list[tuple[str, str, Any]] = [
     ("audit", "duration_ms", 10**9 + 1), ("audit", "arguments_bytes", 10**16), ("audit", "result_bytes", 10**16),
     ("audit", "units", float("inf")), ("audit", "cost_usd", 1e10), ("audit", "duration_ms", 0.5),
     ("charge", "currency", "euro"), ("charge", "tags", "[]"), ("charge", "period_end", NOON), ("charge", "cost", None),
+    ("charge", "cost_picos", None), ("charge", "currency", "EUR"), ("charge", "category", "x"), ("charge", "kind", "x"),
+    ("delivery", "content", "x"), ("delivery", "billing_period", "2026"), ("delivery", "name", ""),
+    ("provider_usage", "requests", -1), ("provider_usage", "usage_id", ""), ("provider_usage", "period_end", NOON),
+    ("exchange_rate", "currency", "USD"), ("exchange_rate", "usd", 0), ("exchange_rate", "effective_from", "x"),
+    ("allocation_rule", "method", "x"), ("allocation_rule", "weight", "x"), ("allocation_rule", "name", ""),
     *(
         ("price_revision", column, -1)
         for column in ("input", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning", "web_search",

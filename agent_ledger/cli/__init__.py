@@ -5,18 +5,25 @@ from __future__ import annotations
 import click
 
 from agent_ledger import plugins
+from agent_ledger.cli.allocate import allocate
 from agent_ledger.cli.assign import assign
 from agent_ledger.cli.check import check
+from agent_ledger.cli.close import close
 from agent_ledger.cli.demo import demo
 from agent_ledger.cli.errors import LedgerGroup
+from agent_ledger.cli.export import export
 from agent_ledger.cli.import_ import import_
 from agent_ledger.cli.init import init
 from agent_ledger.cli.prices import prices
+from agent_ledger.cli.rate import rate
+from agent_ledger.cli.reconcile import reconcile
 from agent_ledger.cli.record import record
 from agent_ledger.cli.replay import replay
 from agent_ledger.cli.report import report
 from agent_ledger.cli.rows import rows
+from agent_ledger.cli.rule import rule
 from agent_ledger.cli.show import show
+from agent_ledger.cli.tool_price import tool_price
 from agent_ledger.cli.views import views
 
 
@@ -40,7 +47,27 @@ def cli() -> None:
     """
 
 
-for _command in (init, record, import_, assign, prices, report, show, check, replay, views, rows, demo):
+for _command in (
+    init,
+    record,
+    import_,
+    assign,
+    prices,
+    tool_price,
+    rule,
+    rate,
+    allocate,
+    report,
+    show,
+    reconcile,
+    close,
+    check,
+    replay,
+    views,
+    rows,
+    export,
+    demo,
+):
     cli.add_command(_command)
 
 

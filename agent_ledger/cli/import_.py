@@ -15,7 +15,14 @@ import click
 from agent_ledger import pricebook
 from agent_ledger.cli import output
 from agent_ledger.cli.errors import PROBLEM, Interrupted
-from agent_ledger.cli.options import file_path, format_argument, importers, ledger_argument, moment_option
+from agent_ledger.cli.options import (
+    file_path,
+    format_argument,
+    importers,
+    ledger_argument,
+    moment_option,
+    text_option,
+)
 from agent_ledger.errors import ImportFailed, LedgerError
 from agent_ledger.hookspecs import Defaults, Importer
 from agent_ledger.importing import Imported
@@ -59,6 +66,12 @@ class _ImportCommand(click.Command):
 @click.option("--provider", help="Who runs the models, where the file does not say.")
 @click.option("--model", help="The model, where a response does not name it (Bedrock Converse).")
 @moment_option("--ts", help="When the calls were made, where the file does not say.")
+@text_option("--delivery", help="A name for the delivery of a bill, all files together.  [default: its content]")
+@text_option(
+    "--cost-measure",
+    help="Which cost of a bill's lines counts: billed, net_unblended, effective, …; one for the whole ledger."
+    "  [default: billed]",
+)
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @output.json_option
 @click.pass_context
@@ -72,16 +85,21 @@ def import_(
     form: str | None,
     **defaults: Any,
 ) -> None:
-    """Import calls from logs and recorded responses.
+    """Import calls from logs and recorded responses, and bills.
 
     FILE may be a folder: all files in it that have the format are taken. Importing a file again adds nothing. Each file
     comes in completely or not at all; a record that can't be read is refused, named with its line, and the others go
     on. The exit code is 1 if anything was refused. The ledger file is made where there is none.
 
+    The files of a bill that are in one folder are the parts of one delivery and come in together. A later delivery of
+    the same bill and month counts instead of the earlier one, so import two versions of a bill from two folders or with
+    two commands.
+
     \b
     Examples:
       agent-ledger import ledger.db claude-code ~/.claude/projects
       agent-ledger import ledger.db responses responses.jsonl --agent-id support-bot
+      agent-ledger import ledger.db cur s3-download/20261001-20261101
     """
     outcome = _Outcome()
     files = _expanded(importer, paths, outcome)
@@ -111,20 +129,33 @@ def _import(
 ) -> None:
     try:
         with Ledger(ledger) as book, _progress(files, quiet) as advance:
-            for file in files:
+            for together in _deliveries(importer, files, defaults):
+                where = together[0] if len(together) == 1 else together[0].parent
                 try:
-                    outcome.imported.append(book.import_file(importer, file, defaults, advance))
+                    outcome.imported += book.import_files(importer, together, defaults, advance)
                 except ImportFailed as error:
-                    outcome.failed.append({"file": str(file), "reason": str(error)})
+                    outcome.failed.append({"file": str(where), "reason": str(error)})
                 except (LedgerError, sqlite3.Error):
                     raise  # the ledger is in trouble, not the file
                 except Exception as error:  # an importer may be somebody else's code
-                    outcome.failed.append({"file": str(file), "reason": _broken(file, importer, error)})
+                    outcome.failed.append({"file": str(where), "reason": _broken(where, importer, error)})
     except KeyboardInterrupt:
         done = output.count(len(outcome.imported), "file")
         raise Interrupted(
             f"interrupted after {done}: nothing of the current file was stored, import again to go on"
         ) from None
+
+
+def _deliveries(importer: Importer, files: Sequence[Path], defaults: Defaults) -> list[list[Path]]:
+    """The files that come in together."""
+    if not getattr(importer, "is_bill", False):
+        return [[file] for file in files]
+    if defaults.delivery is not None:
+        return [list(files)]
+    folders: dict[Path, list[Path]] = {}
+    for file in files:
+        folders.setdefault(file.absolute().parent, []).append(file)
+    return list(folders.values())
 
 
 def _broken(file: Path, importer: Importer, error: Exception) -> str:

@@ -28,6 +28,18 @@ ledger_argument = click.argument("ledger", type=click.Path(path_type=Path))
 """The ledger file. What it must be is checked where it is opened."""
 
 
+class LedgerCommands(click.Group):
+    """Commands after a ledger, as in `prices LEDGER list`. `prices list -h` helps without one too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] in self.commands and {"-h", "--help"}.intersection(args):
+            args = ["LEDGER", *args]
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(self.commands)
+
+
 def file_path() -> click.Path:
     """The type of an argument that is another file."""
     return click.Path(path_type=Path)
@@ -58,11 +70,15 @@ def text_option(*names: str, help: str) -> Callable[[Command], Command]:  # noqa
     return click.option(*names, callback=_checked(_filled, "give text that is not empty"), help=help)
 
 
-def amount_option(*names: str, help: str) -> Callable[[Command], Command]:  # noqa: A002
+def amount_option(*names: str, help: str, required: bool = False) -> Callable[[Command], Command]:  # noqa: A002
     """An option that takes an exact amount of dollars."""
-    return click.option(
-        *names, metavar="USD", callback=_checked(_amount, "give an amount in dollars, such as 2.50"), help=help
-    )
+    callback = _checked(_amount, "give an amount in dollars, such as 2.50")
+    return click.option(*names, metavar="USD", callback=callback, help=help, required=required)
+
+
+def amount_argument(name: str, metavar: str) -> Callable[[Command], Command]:
+    """An argument that is an exact amount of dollars."""
+    return click.argument(name, metavar=metavar, callback=_checked(_amount, "give an amount in dollars, such as 2.50"))
 
 
 def share_option(*names: str, help: str) -> Callable[[Command], Command]:  # noqa: A002

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import math
@@ -14,11 +13,10 @@ from typing import Any, TypeVar
 import click
 from tabulate import tabulate
 
-from agent_ledger import clock
+from agent_ledger import clock, exporting
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet compute a cell instead of showing it
 _NARROWEST = 8
 
 
@@ -61,12 +59,10 @@ def show_json(value: object) -> None:
 
 def as_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
     """CSV with a header. Text that a spreadsheet would take for a formula gets an apostrophe before it."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_harmless(row[column]) for column in columns])
-    return text.getvalue()
+    file = io.BytesIO()
+    kinds = dict.fromkeys(columns, exporting.TEXT)
+    exporting.write_csv(exporting.Export(kinds, ([row[column] for column in columns] for row in rows)), file)
+    return file.getvalue().decode()
 
 
 def as_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
@@ -97,7 +93,7 @@ def cell(column: str, value: object, largest: float | None = None) -> str:
         return plain(str(value))
     if column.endswith("_usd"):
         return money(value, largest)
-    if column.endswith("_share"):
+    if column == "share" or column.endswith("_share"):
         return f"{value:.1%}"
     if isinstance(value, int):
         return str(value) if column in ("id", "part", "line") or column.endswith(("_id", "_row")) else f"{value:,}"
@@ -137,12 +133,6 @@ def _decimals(value: float, most: int) -> str:
     if value and not float(f"{value:.{most}f}"):
         return f"{value:.4g}"  # too small for so few decimals
     return f"{whole}.{rest.rstrip('0').ljust(2, '0')}"
-
-
-def _harmless(value: object) -> object:
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
 
 
 def _is_numeric(rows: Sequence[Mapping[str, Any]], column: str) -> bool:

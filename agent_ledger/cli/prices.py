@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from agent_ledger.cli import output
-from agent_ledger.cli.options import as_of_option, ledger_argument
+from agent_ledger.cli.options import LedgerCommands, as_of_option, ledger_argument
 from agent_ledger.cli.prices_set import set_
 from agent_ledger.cli.prices_sync import sync
 from agent_ledger.ledger import reading, select
@@ -16,19 +16,7 @@ from agent_ledger.records import Row
 _PER_TOKEN = ("input_price", "output_price", "cache_read_price", "cache_write_price", "cache_write_1h_price")
 
 
-class _PricesGroup(click.Group):
-    """`prices list -h` helps without a ledger too."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] in self.commands and {"-h", "--help"}.intersection(args):
-            args = ["LEDGER", *args]
-        return super().parse_args(ctx, args)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(self.commands)
-
-
-@click.group(cls=_PricesGroup, subcommand_metavar="COMMAND [OPTIONS]")
+@click.group(cls=LedgerCommands, subcommand_metavar="COMMAND [OPTIONS]")
 @ledger_argument
 @click.pass_context
 def prices(ctx: click.Context, ledger: Path) -> None:

@@ -15,7 +15,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from agent_ledger import pricebook, schema
-from agent_ledger.demo import company, incidents, prices, traffic
+from agent_ledger.demo import bills, company, incidents, prices, traffic
 from agent_ledger.demo.traffic import Fields, Story
 from agent_ledger.errors import LedgerError
 from agent_ledger.recording import CALLS, TOOL_CALLS, Table
@@ -51,6 +51,7 @@ def _fill(connection: sqlite3.Connection, advance: Callable[[int], None]) -> Non
     _insert(connection, CALLS, story.calls, advance)
     _insert(connection, TOOL_CALLS, story.tool_calls, advance)
     pricebook.rebuild(connection, pricebook.keys(connection), company.WRITTEN_AT)
+    bills.deliver(connection)
     connection.execute("commit")
     # One file that opens everywhere, from a read-only folder too.
     connection.execute("pragma journal_mode = delete")

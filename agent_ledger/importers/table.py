@@ -6,7 +6,6 @@ that is not plainly written.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 
 from agent_ledger.errors import ImportFailed, InvalidRecord
 from agent_ledger.hookspecs import Defaults, Importer, hookimpl
-from agent_ledger.importers import fields, lines
+from agent_ledger.importers import columns, fields, lines
 from agent_ledger.records import Call, Fact, Refused, ToolCall
 from agent_ledger.validation import is_amount_field, is_count_field
 
@@ -26,8 +25,6 @@ _KNOWN = (*_CALL, *(name for name in _TOOL_CALL if name not in _CALL))
 _WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
 _NUMBER = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?")
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}([,.'’_\s][0-9]{3})+")
-_WRONG_BYTE = re.compile("[\udc80-\udcff]")
-_TOO_LONG = "\ud800"  # stands for a line over the limit; no decoded line can have it
 
 
 class JsonLines:
@@ -65,7 +62,7 @@ class Csv:
         """A fact per row."""
         with closing(fields.Occurrences()) as occurrences, lines.opened(file, advance) as reader:
             header: list[str] | None = None
-            for number, cells in _rows(reader):
+            for number, cells in columns.csv_rows(reader):
                 if header is None:
                     header = _header(file, cells)
                 elif isinstance(cells, str):
@@ -75,69 +72,6 @@ class Csv:
                 else:
                     record = {name: cell.strip() or None for name, cell in zip(header, cells, strict=True)}
                     yield from _facts(number, record, defaults, occurrences, from_text=True)
-
-
-class _Texts:
-    """Lines as text for `csv.reader`, with a count of them: the reader's own count is of no use after an error."""
-
-    def __init__(self, reader: lines.Reader) -> None:
-        self.number = 0
-        self._lines = (_decoded(line) for _, line in lines.raw_lines(reader))
-        self.first: str | None = next(self._lines, None)
-        """The first line that is not blank; it stays to be read."""
-        while self.first is not None and not self.first.strip():
-            self.number += 1
-            self.first = next(self._lines, None)
-        self._ahead = self.first
-
-    def __iter__(self) -> _Texts:
-        return self
-
-    def __next__(self) -> str:
-        text = next(self._lines) if self._ahead is None else self._ahead
-        self._ahead = None
-        self.number += 1
-        return text
-
-
-def _decoded(line: bytes | None) -> str:
-    # Wrong bytes become lone surrogates, so that they cost one row and not the file.
-    return f"{_TOO_LONG}\n" if line is None else line.decode("utf-8", "surrogateescape")
-
-
-def _rows(reader: lines.Reader) -> Iterator[tuple[int, list[str] | str]]:
-    """Numbered rows of cells, or the reason why a row is none. Blank rows are passed over."""
-    texts = _Texts(reader)
-    # `csv.Sniffer` guesses from all of the text, and often wrongly; our header leaves no doubt.
-    delimiter = max(",;\t", key=(texts.first or "").count)
-    table = csv.reader(texts, delimiter=delimiter, strict=True)
-    while True:
-        number = texts.number + 1
-        try:
-            cells = next(table)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield number, _csv_reason(error)
-            continue
-        joined = "".join(cells)
-        if _TOO_LONG in joined:
-            yield number, f"the line is longer than {lines.LIMIT >> 20} MB."
-        elif "\0" in joined:
-            yield number, "the line holds NUL bytes: it was not written completely, or is not text."
-        elif not joined.isascii() and _WRONG_BYTE.search(joined):
-            yield number, "the line is not UTF-8: save the file as UTF-8."
-        elif joined.strip():
-            yield number, cells
-
-
-def _csv_reason(error: csv.Error) -> str:
-    said = str(error)
-    if "unexpected end of data" in said:
-        return "a quotation mark opens here and is never closed: the file is cut off, or the mark is too many."
-    if "field larger" in said:
-        return "a cell is longer than 131,072 characters, or a quotation mark that opens here is never closed."
-    return f"the row is not CSV: {said}."
 
 
 def _header(file: Path, cells: list[str] | str) -> list[str]:

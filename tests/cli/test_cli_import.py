@@ -176,6 +176,8 @@ def test_the_progress_bar_counts_bytes(lines, monkeypatch):
 
 
 def test_bad_usage(book, refused):
-    assert "there is no format 'word': give one of claude-code, csv" in refused(2, "import", book, "word", "x.doc")
+    assert "there is no format 'word': give one of anthropic-cost, anthropic-usage, claude-code" in refused(
+        2, "import", book, "word", "x.doc"
+    )
     assert "Missing argument 'FILE...'" in refused(2, "import", book, "jsonl")
     assert "give a date" in refused(2, "import", book, "jsonl", "x", "--ts", "soon")

@@ -38,28 +38,38 @@ def test_show(request_of_all_kinds, run):
     assert "Rows that do not count" in text
     assert "conflict" in text
     assert "bucket" in text
-    assert text.splitlines()[-1] == "LLM cost: 1.0000 USD for 2 calls; 1 call without a price, 1 tool call"
+    assert text.splitlines()[-1] == (
+        "All-in: 1.0000 USD = 1.0000 USD for 2 LLM calls (1 call without a price)"
+        " + not known for 1 tool call (1 call without a cost)"
+    )
 
 
 def test_show_json(request_of_all_kinds, read):
     found = read("show", request_of_all_kinds, "big")
-    assert list(found) == ["request_id", "calls", "tool_calls", "cost_usd", "not_counted"]
+    assert list(found) == [
+        *("request_id", "calls", "tool_calls", "charges", "llm_usd", "tool_usd", "all_in_usd", "not_counted")
+    ]
     assert [call["prompt_tokens"] for call in found["calls"]] == [1_000_000, 7]
     assert [call["cost_usd"] for call in found["calls"]] == [1.0, None]
     assert [tool_call["resource_id"] for tool_call in found["tool_calls"]] == ["bucket"]
-    assert found["cost_usd"] == 1.0
+    assert (found["llm_usd"], found["tool_usd"], found["all_in_usd"]) == (1.0, None, 1.0)
+    assert [tool_call["error_type"] for tool_call in found["tool_calls"]] == [None]
     assert [row["kind"] for row in found["not_counted"]] == ["llm", "tool"]
 
 
 def test_show_a_request_without_a_price(book, run, read):
-    assert read("show", book, "r4")["cost_usd"] is None
-    assert "LLM cost: not known for 1 call; 1 call without a price, 0 tool calls" in run("show", book, "r4").stdout
+    assert read("show", book, "r4")["all_in_usd"] is None
+    assert run("show", book, "r4").stdout.splitlines()[-1] == (
+        "All-in: not known = not known for 1 LLM call (1 call without a price) + 0.00 USD for 0 tool calls"
+    )
 
 
 def test_show_a_request_that_only_the_audit_knows(book, run):
     with Ledger(book) as ledger:
         ledger.record_tool_call(request_id="lonely", tool="get")
-    assert "LLM cost: not known for 0 calls, 1 tool call" in run("show", book, "lonely").stdout
+    assert run("show", book, "lonely").stdout.splitlines()[-1] == (
+        "All-in: not known = 0.00 USD for 0 LLM calls + not known for 1 tool call (1 call without a cost)"
+    )
 
 
 @pytest.mark.parametrize("request_id", ["nope", "", "R1", "' or 1=1 --"])

@@ -48,6 +48,9 @@ def test_every_bucket_has_its_own_price(ledger: Ledger, changes: dict[str, Any],
     ledger.set_prices([PRICES])
     [row] = ledger.rows("call_cost")
     assert row["cost_picos"] == picos + 10**9
+    parts = [name for name in row if name.endswith("_picos") and name != "cost_picos"]
+    assert sum(row[name] for name in parts) == row["cost_picos"]
+    assert (len(parts), row["request_picos"]) == (9, 10**9)
 
 
 @pytest.mark.parametrize(

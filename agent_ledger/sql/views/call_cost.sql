@@ -40,6 +40,15 @@ part                   integer  Which inference of the response, from 0
 evidence               text     response, stream, partial, log, span, header or manual
 anomaly                text     What does not add up in the provider's counts. NULL: they add up
 usage                  text     Other billed units, a JSON object. NULL: none
+input_picos            integer  What the price makes of uncached input; this and the following add up to cost_picos, unless cost_source is reported
+cache_read_picos       integer  Of cache reads
+cache_write_picos      integer  Of cache writes for five minutes
+cache_write_1h_picos   integer  Of cache writes for one hour
+output_picos           integer  Of output without reasoning
+reasoning_picos        integer  Of reasoning
+web_search_picos       integer  Of web searches
+request_picos          integer  The fee per call
+units_picos            integer  Of the units in usage; negative where they cost less than the tokens that they are part of
 */
 with computed as (
   select
@@ -47,21 +56,19 @@ with computed as (
     rate.price_source,
     rate.price_id,
     rate.min_tokens > 0 or rate.max_tokens < 9223372036854775807 as has_bands,
-    iif(prompt_tokens = 0, 0,
-      (prompt_tokens - coalesce(cache_read_tokens, 0) - coalesce(cache_write_tokens, 0)) * rate.input
-      + coalesce(cache_read_tokens, 0) * rate.cache_read
-      + (coalesce(cache_write_tokens, 0) - coalesce(cache_write_1h_tokens, 0)) * rate.cache_write
-      + coalesce(cache_write_1h_tokens, 0) * rate.cache_write_1h)
-    + iif(completion_tokens = 0, 0,
-      (completion_tokens - coalesce(reasoning_tokens, 0)) * rate.output
-      + coalesce(reasoning_tokens, 0) * rate.reasoning)
-    + iif(coalesce(web_search_requests, 0) = 0, 0, web_search_requests * rate.web_search)
-    + rate.request
-    + iif(usage.usage is null or rate.units is null, 0, (
+    (prompt_tokens - coalesce(cache_read_tokens, 0) - coalesce(cache_write_tokens, 0)) * rate.input as for_input,
+    coalesce(cache_read_tokens, 0) * rate.cache_read as for_cache_read,
+    (coalesce(cache_write_tokens, 0) - coalesce(cache_write_1h_tokens, 0)) * rate.cache_write as for_cache_write,
+    coalesce(cache_write_1h_tokens, 0) * rate.cache_write_1h as for_cache_write_1h,
+    (completion_tokens - coalesce(reasoning_tokens, 0)) * rate.output as for_output,
+    coalesce(reasoning_tokens, 0) * rate.reasoning as for_reasoning,
+    iif(coalesce(web_search_requests, 0) = 0, 0, web_search_requests * rate.web_search) as for_web_search,
+    rate.request as for_request,
+    iif(usage.usage is null or rate.units is null, 0, (
       select cast(round(coalesce(sum(used.value * priced.value), 0)) as integer)
       from json_each(usage.usage) as used
       join json_each(rate.units) as priced on priced.key = used.key
-    )) as picos
+    )) as for_units
   from usage
   left join rate
     on rate.model = usage.model
@@ -75,6 +82,16 @@ with computed as (
     and usage.tier_tokens >= rate.min_tokens
     and usage.tier_tokens < rate.max_tokens
 ),
+added as (
+  select
+    *,
+    iif(prompt_tokens = 0, 0, for_input + for_cache_read + for_cache_write + for_cache_write_1h)
+    + iif(completion_tokens = 0, 0, for_output + for_reasoning)
+    + for_web_search
+    + for_request
+    + for_units as picos
+  from computed
+),
 decided as (
   select
     *,
@@ -84,7 +101,7 @@ decided as (
       when anomaly is not null or (tier_tokens <> prompt_tokens and has_bands) then 'estimated'
       else 'computed'
     end as source
-  from computed
+  from added
 ),
 costed as (
   select *, iif(source = 'reported', cast(round(reported_cost_usd * 1e12) as integer), picos) as cost from decided
@@ -125,7 +142,16 @@ select
   costed.part,
   costed.evidence,
   costed.anomaly,
-  costed.usage
+  costed.usage,
+  cast(iif(costed.prompt_tokens = 0, 0, costed.for_input) as integer) as input_picos,
+  cast(iif(costed.prompt_tokens = 0, 0, costed.for_cache_read) as integer) as cache_read_picos,
+  cast(iif(costed.prompt_tokens = 0, 0, costed.for_cache_write) as integer) as cache_write_picos,
+  cast(iif(costed.prompt_tokens = 0, 0, costed.for_cache_write_1h) as integer) as cache_write_1h_picos,
+  cast(iif(costed.completion_tokens = 0, 0, costed.for_output) as integer) as output_picos,
+  cast(iif(costed.completion_tokens = 0, 0, costed.for_reasoning) as integer) as reasoning_picos,
+  cast(costed.for_web_search as integer) as web_search_picos,
+  cast(costed.for_request as integer) as request_picos,
+  cast(costed.for_units as integer) as units_picos
 from costed
 left join assignment
   on assignment.agent_id = costed.agent_id

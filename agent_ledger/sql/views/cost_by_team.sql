@@ -37,7 +37,7 @@ select
   cast(completion_tokens as integer) as completion_tokens,
   -- The nearest double, see daily_cost.
   cast(iif(
-    whole + rest / 244140625 < 36893488,
+    abs(whole + rest / 244140625) < 36893488,
     (whole * 244140625 + rest) / 1e12,
     (whole + rest / 244140625) / 4096.0 + rest % 244140625 / 1e12
   ) as real) as cost_usd,

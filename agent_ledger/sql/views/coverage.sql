@@ -2,7 +2,7 @@
 How much of the ledger do the figures cover? Read it beside every total.
 
 Grain: one row.
-Reads: call_cost, charge.
+Reads: call_cost, tool_cost, billed_charge, allocated_charge, unallocated_charge.
 
 calls                    integer  Inferences that count
 priced_calls             integer  Those whose cost is known
@@ -17,7 +17,14 @@ feature_cost_share       real     Share of cost_usd that has a feature
 customer_cost_share      real     Share of cost_usd that has a customer
 first_ts                 text     The first call, ISO 8601 UTC. NULL: no calls
 last_ts                  text     The last call
-billed_through           text     The end of the last period that a cloud bill covers. NULL: no bill was imported
+tool_calls               integer  Tool calls that count
+uncosted_tool_calls      integer  Those whose cost nobody says
+charges                  integer  Lines of cloud bills that count, those without exchange rate included
+charged_usd              real     US dollars of these lines, credits taken off. NULL: no line has an amount
+allocated_charge_share   real     Share of these lines that tool calls take, credits aside, 0 to 1. NULL: no charge
+unallocated_usd          real     US dollars of these lines that no tool call takes. NULL: there are none
+unconverted_charges      integer  Lines in a currency without exchange rate: they are in no sum
+billed_through           text     The end of the last period whose use a cloud bill covers. NULL: no bill was imported
 */
 with total as (
   select
@@ -37,6 +44,34 @@ with total as (
     min(ts) as first_ts,
     max(ts) as last_ts
   from call_cost
+),
+called as (
+  select count(*) as tool_calls, count(*) - count(cost_picos) as uncosted_tool_calls from tool_cost
+),
+charged as (
+  select
+    count(*) as charges,
+    count(*) - count(cost_picos) as unconverted_charges,
+    sum(cost_picos / 244140625) as charged_whole,
+    sum(cost_picos % 244140625) as charged_rest,
+    sum(iif(cost_picos > 0, cost_picos / 244140625, 0)) as debit_whole,
+    sum(iif(cost_picos > 0, cost_picos % 244140625, 0)) as debit_rest,
+    max(iif(category = 'usage', period_end, null)) as billed_through
+  from billed_charge
+  where kind = 'cloud'
+),
+taken as (
+  select
+    coalesce(sum(cost_picos / 244140625), 0) as taken_whole,
+    coalesce(sum(cost_picos % 244140625), 0) as taken_rest
+  from allocated_charge
+  where cost_picos > 0  -- parts of credits are below zero
+),
+unclaimed as (
+  select
+    sum(cost_picos / 244140625) as unallocated_whole,
+    sum(cost_picos % 244140625) as unallocated_rest
+  from unallocated_charge
 )
 select
   cast(calls as integer) as calls,
@@ -48,7 +83,7 @@ select
   cast(estimated_calls as integer) as estimated_calls,
   -- The nearest double, see daily_cost.
   cast(iif(
-    whole + rest / 244140625 < 36893488,
+    abs(whole + rest / 244140625) < 36893488,
     (whole * 244140625 + rest) / 1e12,
     (whole + rest / 244140625) / 4096.0 + rest % 244140625 / 1e12
   ) as real) as cost_usd,
@@ -57,5 +92,20 @@ select
   cast((customer_whole / 4096.0 + customer_rest / 1e12) / nullif(whole / 4096.0 + rest / 1e12, 0) as real) as customer_cost_share,
   cast(first_ts as text) as first_ts,
   cast(last_ts as text) as last_ts,
-  cast((select max(period_end) from charge) as text) as billed_through
-from total
+  cast(tool_calls as integer) as tool_calls,
+  cast(uncosted_tool_calls as integer) as uncosted_tool_calls,
+  cast(charges as integer) as charges,
+  cast(iif(
+    abs(charged_whole + charged_rest / 244140625) < 36893488,
+    (charged_whole * 244140625 + charged_rest) / 1e12,
+    (charged_whole + charged_rest / 244140625) / 4096.0 + charged_rest % 244140625 / 1e12
+  ) as real) as charged_usd,
+  cast((taken_whole / 4096.0 + taken_rest / 1e12) / nullif(debit_whole / 4096.0 + debit_rest / 1e12, 0) as real) as allocated_charge_share,
+  cast(iif(
+    abs(unallocated_whole + unallocated_rest / 244140625) < 36893488,
+    (unallocated_whole * 244140625 + unallocated_rest) / 1e12,
+    (unallocated_whole + unallocated_rest / 244140625) / 4096.0 + unallocated_rest % 244140625 / 1e12
+  ) as real) as unallocated_usd,
+  cast(unconverted_charges as integer) as unconverted_charges,
+  cast(billed_through as text) as billed_through
+from total, called, charged, taken, unclaimed

@@ -58,7 +58,7 @@ select
   cast(completion_tokens as integer) as completion_tokens,
   -- The nearest double: up to 2^53 pico-dollars the division rounds once; above, the whole part is exact in binary.
   cast(iif(
-    whole + rest / 244140625 < 36893488,
+    abs(whole + rest / 244140625) < 36893488,
     (whole * 244140625 + rest) / 1e12,
     (whole + rest / 244140625) / 4096.0 + rest % 244140625 / 1e12
   ) as real) as cost_usd,

@@ -1,0 +1,39 @@
+/*
+Which tools cost how much? Reported, priced, or from the cloud bill.
+
+Grain: one row per server and tool.
+Reads: daily_tool_cost.
+Sums to: tool_cost, exactly.
+
+server          text     Who offers the tool, or (unattributed)
+tool            text     The tool
+calls           integer  Tool calls
+failed_calls    integer  Those that ended in an error
+uncosted_calls  integer  Those whose cost nobody says, so not in cost_usd
+cost_usd        real     US dollars. NULL: no call has a cost
+*/
+with summed as (
+  select
+    server,
+    tool,
+    sum(calls) as calls,
+    sum(failed_calls) as failed_calls,
+    sum(uncosted_calls) as uncosted_calls,
+    sum(cost_4096ths) as whole,
+    sum(cost_picos) as rest
+  from daily_tool_cost
+  group by 1, 2
+)
+select
+  server,
+  tool,
+  cast(calls as integer) as calls,
+  cast(failed_calls as integer) as failed_calls,
+  cast(uncosted_calls as integer) as uncosted_calls,
+  -- The nearest double, see daily_cost.
+  cast(iif(
+    abs(whole + rest / 244140625) < 36893488,
+    (whole * 244140625 + rest) / 1e12,
+    (whole + rest / 244140625) / 4096.0 + rest % 244140625 / 1e12
+  ) as real) as cost_usd
+from summed

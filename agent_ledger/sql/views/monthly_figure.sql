@@ -1,0 +1,88 @@
+/*
+What was spent in each month, by every axis, as exact integers? This is what closing a month fixes.
+
+Grain: one row per UTC month, axis and key.
+Reads: daily_cost, daily_all_in.
+Sums to: daily_all_in, exactly, on each axis but model, which has LLM calls only.
+
+month               text     UTC month, YYYY-MM
+axis                text     agent, team, feature, customer, model, day or total
+key                 text     The agent, team, …, (unattributed) or (unallocated); empty: of the total
+calls               integer  Inferences
+prompt_tokens       integer  All input tokens, cached ones included. NULL: not known for any call
+cache_read_tokens   integer  Part of prompt_tokens. NULL: no calls
+cache_write_tokens  integer  Part of prompt_tokens. NULL: no calls
+completion_tokens   integer  All output tokens, reasoning included. NULL: not known for any call
+llm_4096ths         integer  Cost of LLM calls exactly, first part: whole 4096ths of a dollar. NULL: no call has a price, or there is none
+llm_picos           integer  Second part: the remaining pico-dollars (1e-12 USD), 0 to 244140624. NULL: as the first
+unpriced_calls      integer  Inferences whose cost is not known
+tool_calls          integer  Tool calls. NULL: the axis is model
+tool_4096ths        integer  Cost of tool calls and unallocated charges, first part. NULL: no cost is known, or there are none
+tool_picos          integer  Second part, 0 to 244140624. NULL: as the first
+uncosted_calls      integer  Tool calls whose cost nobody says. NULL: the axis is model
+*/
+with axes as (
+  select column1 as axis from (values ('agent'), ('team'), ('feature'), ('customer'), ('model'), ('day'), ('total'))
+),
+measured as (
+  select
+    day, agent_id, team, feature, customer_id, model,
+    calls, prompt_tokens, cache_read_tokens, cache_write_tokens, completion_tokens,
+    cost_4096ths as llm_4096ths, cost_picos as llm_picos, unpriced_calls,
+    null as tool_calls, null as tool_4096ths, null as tool_picos, null as uncosted_calls
+  from daily_cost
+  union all
+  select
+    day, agent_id, team, feature, customer_id, null,
+    null, null, null, null, null,
+    null, null, null,
+    tool_calls, tool_4096ths, tool_picos, uncosted_calls
+  from daily_all_in
+),
+summed as (
+  select
+    substr(measured.day, 1, 7) as month,
+    axes.axis,
+    case axes.axis
+      when 'agent' then measured.agent_id
+      when 'team' then measured.team
+      when 'feature' then measured.feature
+      when 'customer' then measured.customer_id
+      when 'model' then measured.model
+      when 'day' then measured.day
+      else ''
+    end as key,
+    coalesce(sum(measured.calls), 0) as calls,
+    sum(measured.prompt_tokens) as prompt_tokens,
+    sum(measured.cache_read_tokens) as cache_read_tokens,
+    sum(measured.cache_write_tokens) as cache_write_tokens,
+    sum(measured.completion_tokens) as completion_tokens,
+    sum(measured.llm_4096ths) as llm_whole,
+    sum(measured.llm_picos) as llm_rest,
+    coalesce(sum(measured.unpriced_calls), 0) as unpriced_calls,
+    sum(measured.tool_calls) as tool_calls,
+    sum(measured.tool_4096ths) as tool_whole,
+    sum(measured.tool_picos) as tool_rest,
+    sum(measured.uncosted_calls) as uncosted_calls
+  from measured
+  join axes on axes.axis <> 'model' or measured.model is not null
+  group by 1, 2, 3
+)
+-- The same amount is always the same two numbers: SQLite divides towards zero, so a negative rest borrows one.
+select
+  cast(month as text) as month,
+  cast(axis as text) as axis,
+  cast(key as text) as key,
+  cast(calls as integer) as calls,
+  cast(prompt_tokens as integer) as prompt_tokens,
+  cast(cache_read_tokens as integer) as cache_read_tokens,
+  cast(cache_write_tokens as integer) as cache_write_tokens,
+  cast(completion_tokens as integer) as completion_tokens,
+  cast(llm_whole + llm_rest / 244140625 - (llm_rest % 244140625 < 0) as integer) as llm_4096ths,
+  cast(llm_rest % 244140625 + iif(llm_rest % 244140625 < 0, 244140625, 0) as integer) as llm_picos,
+  cast(unpriced_calls as integer) as unpriced_calls,
+  cast(tool_calls as integer) as tool_calls,
+  cast(tool_whole + tool_rest / 244140625 - (tool_rest % 244140625 < 0) as integer) as tool_4096ths,
+  cast(tool_rest % 244140625 + iif(tool_rest % 244140625 < 0, 244140625, 0) as integer) as tool_picos,
+  cast(uncosted_calls as integer) as uncosted_calls
+from summed

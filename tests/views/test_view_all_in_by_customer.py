@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from billed import all_in_rows, billed
+
+from agent_ledger import Ledger
+
+
+def test_given_rows_expected_rows(ledger: Ledger, no_sources: None) -> None:  # noqa: ARG001
+    billed(ledger)
+    assert all_in_rows(ledger, "customer") == {
+        "acme": (2, 2, 0.00025, 1.25, 1.25025, 1, 0),
+        "(unattributed)": (2, 2, 0.0003, 0.25, 0.2503, 1, 1),
+        "(unallocated)": (0, 0, 0.0, 1.5, 1.5, 0, 0),
+    }
+
+
+def test_an_empty_ledger_has_no_rows(ledger: Ledger) -> None:
+    assert ledger.rows("all_in_by_customer") == []
