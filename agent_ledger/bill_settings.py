@@ -1,10 +1,12 @@
-"""What the user says about bills and tools: allocation rules, exchange rates, tool prices. All are dated rows."""
+"""What the user says about bills and tools: allocation and sharing rules, exchange rates, tool prices: dated rows."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import sqlite3
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -17,6 +19,10 @@ _RULE: Final = (
     "server", "tool_resource_id", "tool_operation", "method", "weight", "unit",
 )  # fmt: skip
 _CHOICES: Final = {"method": ("metered", "weighted", "none"), "weight": ("calls", "units", "duration")}
+
+
+SHARING: Final = ("even", "proportional", "fixed", "none")
+"""How the rest of the bills can be shared over agents."""
 
 
 def add_rule(connection: sqlite3.Connection, **given: Any) -> None:
@@ -75,6 +81,30 @@ def add_tool_price(
         raise InvalidRecord("effective_to", effective_to, "give a time after effective_from")
     values = {"tool": tool, "server": server, "unit": unit, "price": picos}
     _insert(connection, "tool_price", {**values, "effective_from": start, "effective_to": end})
+
+
+def add_sharing_rule(connection: sqlite3.Connection, method: str, shares: Mapping[str, object] | None) -> None:
+    """Store a row of `sharing_rule`. Raises InvalidRecord."""
+    if method not in SHARING:
+        raise InvalidRecord("method", method, f"give one of {', '.join(SHARING)}")
+    if (method == "fixed") != bool(shares):
+        raise InvalidRecord("shares", None, "give a weight per agent with fixed, and only there")
+    weights = {agent: _weight(agent, weight) for agent, weight in (shares or {}).items()}
+    if weights and not any(weights.values()):
+        raise InvalidRecord("shares", 0, "give a weight above 0 to one agent at least")
+    values = {"method": method, "shares": json.dumps(weights, ensure_ascii=False) if weights else None}
+    _insert(connection, "sharing_rule", values)
+
+
+def _weight(agent: str, weight: object) -> float:
+    check_text("agent_id", agent)
+    try:
+        number = float(money.decimal(weight))
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < 1e12:
+        raise InvalidRecord("shares", _plain(weight), "give a weight such as 3 or 0.25")
+    return number
 
 
 def _plain(amount: object) -> object:

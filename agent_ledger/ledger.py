@@ -250,6 +250,14 @@ class Ledger(LiveCapture):
                 effective_to=effective_to,
             )
 
+    def set_sharing(self, method: str, shares: Mapping[str, object] | None = None) -> None:
+        """Say how the rest of the bills is shared over agents: even, proportional, fixed (by weights) or none.
+
+        Direct cost stays as it is. Raises InvalidRecord.
+        """
+        with self._writer.transaction() as connection:
+            bill_settings.add_sharing_rule(connection, method, shares)
+
     @contextmanager
     def _settings(self) -> Iterator[sqlite3.Connection]:
         """A transaction that ends with a new allocation."""

@@ -216,13 +216,31 @@ def billed(connection: sqlite3.Connection, *, since: str | None = None, until: s
     """
     sql = f"""
       select
-        max(iif(category = 'usage', period_end, null)) as billed_through,
+        -- As in view coverage.
+        coalesce(
+          max(iif(category = 'usage' and julianday(period_end) - julianday(period_start) < 1.5, period_end, null)),
+          max(iif(category = 'usage', period_end, null))
+        ) as billed_through,
         coalesce(sum(cost_picos is null and {_WITHIN.replace("ts", "period_start")}), 0) as unconverted_charges
       from billed_charge
       where kind = 'cloud'
     """
     (row,) = _rows(connection, sql, {"since": since, "until": until})
     return row
+
+
+def sharing(connection: sqlite3.Connection) -> str:
+    """How what no call claimed of the bills is shared over agents: the method of the newest rule, or none."""
+    found = connection.execute("select method from sharing_rule order by id desc limit 1").fetchone()
+    return str(found[0]) if found else "none"
+
+
+def shared(connection: sqlite3.Connection, month: str) -> dict[str, float]:
+    """What of a month's unclaimed charges falls on each agent, in dollars; `month` is one of UTC."""
+    return dict(
+        tuple(row)
+        for row in connection.execute("select agent_id, shared_usd from shared_by_agent where month = ?", [month])
+    )
 
 
 def start_of(text: str, zone: tzinfo = UTC) -> str:

@@ -17,7 +17,7 @@ from agent_ledger.ledger import reading
 
 FACTS = (
     "ledger", "audit", "charge", "price_revision", "tool_price", "agent_assignment", "delivery", "provider_usage",
-    "exchange_rate", "allocation_rule",
+    "exchange_rate", "allocation_rule", "sharing_rule",
 )  # fmt: skip
 
 
@@ -310,6 +310,10 @@ def allocation_rule(**changes: Any) -> dict[str, Any]:
     return {"name": "r", "method": "weighted", **changes}
 
 
+def sharing_rule(**changes: Any) -> dict[str, Any]:
+    return {"method": "even", **changes}
+
+
 def revision(**changes: Any) -> dict[str, Any]:
     return {"recorded_at": NOON, "source": "s", "priority": 1, "model": "m", "input": 1, **changes}
 
@@ -326,6 +330,7 @@ MAKE = {
     "ledger": call, "audit": tool_call, "charge": charge, "price_revision": revision, "tool_price": tool_price,
     "agent_assignment": assigned, "delivery": delivery, "provider_usage": provider_usage,
     "exchange_rate": exchange_rate, "allocation_rule": allocation_rule,
+    "sharing_rule": sharing_rule,
 }  # fmt: skip
 
 
@@ -354,6 +359,7 @@ OTHER = {
     "ledger": {"agent_id": "b"}, "audit": {"tool": "u"}, "charge": {"cost": "2"}, "price_revision": {"input": 2},
     "tool_price": {"price": 2}, "agent_assignment": {"team": "y"}, "delivery": {"bill": "aws 2"},
     "provider_usage": {"requests": 2}, "exchange_rate": {"usd": 2.0}, "allocation_rule": {"method": "none"},
+    "sharing_rule": {"method": "none"},
 }  # fmt: skip
 
 
@@ -420,6 +426,7 @@ BAD: list[tuple[str, str, Any]] = [
     ("delivery", "content", "x"), ("delivery", "billing_period", "2026"), ("delivery", "name", ""),
     ("provider_usage", "requests", -1), ("provider_usage", "usage_id", ""), ("provider_usage", "period_end", NOON),
     ("exchange_rate", "currency", "USD"), ("exchange_rate", "usd", 0), ("exchange_rate", "effective_from", "x"),
+    ("sharing_rule", "method", "x"), ("sharing_rule", "method", "fixed"), ("sharing_rule", "shares", "{}"),
     ("allocation_rule", "method", "x"), ("allocation_rule", "weight", "x"), ("allocation_rule", "name", ""),
     *(
         ("price_revision", column, -1)

@@ -22,6 +22,7 @@ from agent_ledger.cli.replay import replay
 from agent_ledger.cli.report import report
 from agent_ledger.cli.rows import rows
 from agent_ledger.cli.rule import rule
+from agent_ledger.cli.share import share
 from agent_ledger.cli.show import show
 from agent_ledger.cli.tool_price import tool_price
 from agent_ledger.cli.views import views
@@ -57,6 +58,7 @@ for _command in (
     rule,
     rate,
     allocate,
+    share,
     report,
     show,
     reconcile,

@@ -74,7 +74,7 @@ def report(
 
     The rows add up to the total below them, to the last cent. A call without a price is not in any cost: such calls are
     counted beside it. Dates are days of --tz; a time without an offset is one of --tz too. What no tool call claimed of
-    a bill is the row (unallocated), at the time when its period begins.
+    a bill is the row (unallocated), at the time when its period begins; `share` gives agents a part of it, beside.
 
     \b
     Examples:
@@ -104,6 +104,8 @@ def report(
             rows = reporting.report(connection, by, all_in=all_in, zone=zone, **period)
             total = reporting.total(connection, by, all_in=all_in, **period) if form is None else {}
             billed = reporting.billed(connection, **period) if all_in and form is None else {}
+            if all_in and by == "agent" and reporting.sharing(connection) != "none":
+                columns = _share(connection, columns, rows, month if str(zone) in _UTC else None)
     shown = _sorted(rows, by, sort)[:limit]
     what = "tool calls" if by == reporting.TOOL else "calls"
     output.show(shown, columns, form, empty=f"{ledger} has no {what}{' in this period' if start or end else ''}")
@@ -114,6 +116,19 @@ def report(
 def _closed(connection: sqlite3.Connection, month: str, by: str, all_in: bool) -> tuple[list[Row], Row]:
     totals = closing.closed_rows(connection, month, "month", all_in=all_in)
     return closing.closed_rows(connection, month, by, all_in=all_in), dict(*totals)
+
+
+def _share(
+    connection: sqlite3.Connection, columns: tuple[str, ...], rows: Sequence[Row], month: str | None
+) -> tuple[str, ...]:
+    """Give the rows one more column, what the sharing rule puts on each agent; the others stay as they are."""
+    if month is None:
+        click.echo("What is shared over agents is shown for whole months of UTC: give --month", err=True)
+        return columns
+    parts = reporting.shared(connection, month.strip())
+    for row in rows:
+        row["shared_usd"] = parts.get(row["agent_id"])
+    return (*columns, "shared_usd")
 
 
 def _refuse_what_is_not_there(by: str, all_in: bool, models: Mapping[str, str]) -> None:

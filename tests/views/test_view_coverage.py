@@ -51,8 +51,17 @@ def test_bills_reach_as_far_as_their_use(ledger: Ledger) -> None:
         add_charge(connection, delivery, "1", "1", **FEBRUARY)
         add_charge(connection, delivery, "2", "1", category="tax", **month)
         add_charge(connection, delivery, "3", "1", kind="llm", **month)
+        add_charge(connection, delivery, "4", "1", **month)  # storage of the whole month, billed on its first day
     [row] = ledger.rows("coverage")
-    assert (row["charges"], row["charged_usd"], row["billed_through"]) == (2, 2.0, "2026-02-02T00:00:00.000Z")
+    assert (row["charges"], row["charged_usd"], row["billed_through"]) == (3, 3.0, "2026-02-02T00:00:00.000Z")
+
+
+def test_a_bill_by_the_month_reaches_to_its_end(ledger: Ledger) -> None:
+    with raw(ledger) as connection:
+        month = {**FEBRUARY, "period_end": "2026-03-01T00:00:00.000Z"}
+        add_charge(connection, add_delivery(connection, "only"), "1", "1", **month)
+    [row] = ledger.rows("coverage")
+    assert row["billed_through"] == "2026-03-01T00:00:00.000Z"
 
 
 def test_shares_never_exceed_one(ledger: Ledger, no_sources: None) -> None:  # noqa: ARG001

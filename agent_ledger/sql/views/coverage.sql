@@ -56,7 +56,11 @@ charged as (
     sum(cost_picos % 244140625) as charged_rest,
     sum(iif(cost_picos > 0, cost_picos / 244140625, 0)) as debit_whole,
     sum(iif(cost_picos > 0, cost_picos % 244140625, 0)) as debit_rest,
-    max(iif(category = 'usage', period_end, null)) as billed_through
+    -- A line of a whole month, for storage say, comes long before the month is over.
+    coalesce(
+      max(iif(category = 'usage' and julianday(period_end) - julianday(period_start) < 1.5, period_end, null)),
+      max(iif(category = 'usage', period_end, null))
+    ) as billed_through
   from billed_charge
   where kind = 'cloud'
 ),
