@@ -28,8 +28,13 @@ _RESTS: Final = {
     "refund": "credit",
 }
 
-# In the order in which lines ask for them, so that nothing has to be looked up.
+# In the order in which lines ask for them, so that nothing has to be looked up. Only a rule, or a line that names its
+# request, asks for calls that touched nothing billed.
 _CALLS: Final = """
+  create temp table billed_resource (name text primary key) without rowid;
+  insert or ignore into temp.billed_resource
+  select resource_name(resource_id) from billed_charge
+  where kind = 'cloud' and cost_picos <> 0 and resource_id is not null;
   create temp table allocatable (
     name text not null, ts text not null, id integer not null, operation text, units real, unit text,
     duration_ms integer, service text, resource_id text, request_id text, tool text, server text,
@@ -41,7 +46,13 @@ _CALLS: Final = """
     resource_service(resource_id), resource_id, request_id, tool, server
   from tool_cost
   where cost_source is null
+    and (
+      coalesce(resource_name(resource_id), '') in temp.billed_resource
+      or exists (select 1 from allocation_rule)
+      or exists (select 1 from billed_charge where kind = 'cloud' and cost_picos <> 0 and request_id is not null)
+    )
   order by 1, 2, 3;
+  drop table temp.billed_resource;
 """
 _LINES: Final = """
   select
@@ -216,7 +227,8 @@ def allocate(connection: sqlite3.Connection) -> None:
 def _divide(connection: sqlite3.Connection) -> None:
     _add_function(connection, "resource_name", lambda text: resources.resource(text).name)
     _add_function(connection, "resource_service", lambda text: resources.resource(text).service)
-    connection.execute("drop table if exists temp.allocatable")
+    for table in ("allocatable", "billed_resource"):
+        connection.execute(f"drop table if exists temp.{table}")
     [(cache,)] = connection.execute("pragma temp.cache_size").fetchall()
     connection.execute("pragma temp.cache_size = -65536")  # 64 MB at most, as for the file; more is on disk
     for statement in _CALLS.split(";")[:-1]:
