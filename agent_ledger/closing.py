@@ -27,17 +27,6 @@ FIGURES: Final = (
 )
 """The columns of `closed_figure` behind close_id, and of `monthly_figure` behind month."""
 
-KEYS: Final = {
-    "agent": "agent_id",
-    "team": "team",
-    "feature": "feature",
-    "customer": "customer_id",
-    "model": "model",
-    "day": "day",
-    "month": "month",
-}
-"""What closed figures can be asked by, and the column that names it."""
-
 _NOTHING: Final = (
     "total",
     "",
@@ -167,16 +156,16 @@ def verify(connection: sqlite3.Connection) -> list[Row]:
 
 
 def closed_rows(connection: sqlite3.Connection, month: str, axis: str, *, all_in: bool = False) -> list[Row]:
-    """What was reported for a closed month by `axis`, one of KEYS, in order of the key.
+    """What was reported for a closed month by `axis`, one of reporting.AXES, in order of the key.
 
     The columns are those of the views cost_by_…, of LLM calls alone, or with `all_in` of all_in_by_…; the one row of
     the axis month is the total. Raises InvalidRecord for what is no month, and LedgerError where the month is not
     closed, or for `all_in` by model.
     """
     month, _, _ = _bounds(month)
-    if axis not in KEYS or (all_in and axis == "model"):
+    if axis not in reporting.AXES or (all_in and axis == "model"):
         what = f"--by {axis} --all-in" if all_in else f"--by {axis}"
-        raise LedgerError(f"closed months have no figures for {what}: give one of {', '.join(KEYS)}")
+        raise LedgerError(f"closed months have no figures for {what}: give one of {', '.join(reporting.AXES)}")
     held = _held(connection, month)
     if held is None:
         raise LedgerError(f"{month} is not closed: agent-ledger close LEDGER {month}")
@@ -184,7 +173,7 @@ def closed_rows(connection: sqlite3.Connection, month: str, axis: str, *, all_in
     found = _read(connection, "closed_figure", where, held[0], "total" if axis == "month" else axis)
     rows = [dict(zip(FIGURES, row, strict=True)) for row in found]
     return [
-        {KEYS[axis]: month if axis == "month" else row["key"], **(_all_in(row) if all_in else _llm(row))}
+        {reporting.AXES[axis]: month if axis == "month" else row["key"], **(_all_in(row) if all_in else _llm(row))}
         for row in rows
         if all_in or row["calls"]
     ]

@@ -306,11 +306,7 @@ class Ledger(LiveCapture):
 
         Opening the ledger does it too. Rows that are already there are not added again.
         """
-        return spool.replay(self.path, self._insert)
-
-    def _insert(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> int:
-        with self._writer.transaction() as connection:
-            return connection.executemany(table.insert, rows).rowcount
+        return spool.replay(self.path, self._writer.insert)
 
     def _record(self, table: Table, fields: Mapping[str, Any]) -> bool:
         row = table.row(fields)
@@ -327,7 +323,7 @@ class Ledger(LiveCapture):
         added = total = 0
         while chunk := [fields_of(record) for record in islice(rest, _CHUNK)]:
             try:
-                added += self._insert(table, list(map(table.row, chunk)))
+                added += self._writer.insert(table, list(map(table.row, chunk)))
                 for fields in chunk if self._listeners else ():
                     self._tell(table, fields)
             except REFUSED as error:

@@ -17,8 +17,7 @@ from urllib.parse import unquote
 from agent_ledger.attribution import Attribution
 from agent_ledger.capture.bedrock_call import OPERATIONS, deliver
 from agent_ledger.capture.endpoints import endpoint
-from agent_ledger.capture.exchange import Exchange, Stamps
-from agent_ledger.capture.http_call import never_raising
+from agent_ledger.capture.exchange import Exchange, Stamps, never_raising
 from agent_ledger.capture.on_import import when_imported
 
 _log = logging.getLogger("agent_ledger")

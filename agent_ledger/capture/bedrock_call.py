@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent_ledger.capture.botocore_tee import tee
-from agent_ledger.capture.exchange import Exchange
-from agent_ledger.capture.http_call import never_raising
+from agent_ledger.capture.exchange import Exchange, never_raising
 from agent_ledger.errors import UnknownUsage
 from agent_ledger.usage import inferences
 

@@ -9,8 +9,8 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
-from functools import partial
-from typing import Any, Protocol
+from functools import partial, wraps
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from agent_ledger import attribution, clock
 from agent_ledger.attribution import Attribution
@@ -25,6 +25,22 @@ _PENDING = ("queued", "in_progress")
 _INFERENCE = tuple(field.name for field in fields(Inference))
 _OTHER_THAN_A_NUMBER = re.compile(r" is (?![-\d]).*(?=: an? (object|count|cost) is )")
 _said: set[str] = set()
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
+
+
+def never_raising(method: Callable[_Given, _Result]) -> Callable[_Given, _Result | None]:
+    """`method`, whose bugs are not the agent's problem: they are logged, and None is returned."""
+
+    @wraps(method)
+    def quiet(*args: _Given.args, **kwargs: _Given.kwargs) -> _Result | None:
+        try:
+            return method(*args, **kwargs)
+        except Exception:
+            _log.warning("An LLM call could not be recorded", exc_info=True)
+            return None
+
+    return quiet
 
 
 class Stamps(Protocol):

@@ -15,9 +15,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from agent_ledger.attribution import Attribution
-from agent_ledger.capture.exchange import Stamps, warn_once
+from agent_ledger.capture.exchange import Stamps, never_raising, warn_once
 from agent_ledger.capture.google_call import GoogleCall, call_of, method_of
-from agent_ledger.capture.http_call import never_raising
 from agent_ledger.capture.nesting import is_watched, watched
 from agent_ledger.capture.on_import import when_imported
 

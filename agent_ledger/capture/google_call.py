@@ -10,8 +10,7 @@ from typing import Any, Protocol
 from agent_ledger import attribution
 from agent_ledger.attribution import Attribution
 from agent_ledger.capture.endpoints import Kind, endpoint
-from agent_ledger.capture.exchange import Exchange, Stamps
-from agent_ledger.capture.http_call import never_raising
+from agent_ledger.capture.exchange import Exchange, Stamps, never_raising
 from agent_ledger.usage.counts import objects, section, text
 
 _MOST_BATCHES = 10_000

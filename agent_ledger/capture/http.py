@@ -14,8 +14,8 @@ from typing import Any
 
 from agent_ledger.attribution import Attribution
 from agent_ledger.capture.endpoints import Endpoint, Kind, endpoint, origin
-from agent_ledger.capture.exchange import Stamps
-from agent_ledger.capture.http_call import HttpCall, never_raising
+from agent_ledger.capture.exchange import Stamps, never_raising
+from agent_ledger.capture.http_call import HttpCall
 from agent_ledger.capture.nesting import is_watched
 from agent_ledger.capture.tee import PACKAGES
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from functools import partial, wraps
-from typing import Any, ParamSpec, TypeVar
+from functools import partial
+from typing import Any
 
 from agent_ledger import attribution
 from agent_ledger.attribution import Attribution
 from agent_ledger.capture.answers import decoded, json_lines, unpacked
 from agent_ledger.capture.endpoints import Endpoint, Kind
-from agent_ledger.capture.exchange import Exchange, Stamps
+from agent_ledger.capture.exchange import Exchange, Stamps, never_raising
 from agent_ledger.capture.tee import tee
 
 _log = logging.getLogger("agent_ledger")
-_Given = ParamSpec("_Given")
-_Result = TypeVar("_Result")
 
 _REQUEST_IDS = (  # of Anthropic, OpenAI and most others, AWS, Azure, Mistral; the first that is there counts
     b"request-id",
@@ -29,20 +27,6 @@ _REQUEST_IDS = (  # of Anthropic, OpenAI and most others, AWS, Azure, Mistral; t
 )
 _MOST_BATCHES = 10_000
 _batch_makers: dict[str, Attribution] = {}  # by the id of a batch, or of the file with its results; of this process
-
-
-def never_raising(method: Callable[_Given, _Result]) -> Callable[_Given, _Result | None]:
-    """`method`, whose bugs are not the agent's problem: they are logged, and None is returned."""
-
-    @wraps(method)
-    def quiet(*args: _Given.args, **kwargs: _Given.kwargs) -> _Result | None:
-        try:
-            return method(*args, **kwargs)
-        except Exception:
-            _log.warning("An LLM call could not be recorded", exc_info=True)
-            return None
-
-    return quiet
 
 
 def _requested_model(request: Any) -> str | None:
