@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Any, Final
 
-from agent_ledger import resources
+from agent_ledger import resources, tool_rollup
 from agent_ledger.shares import SCALE, Line, Taken, ToolCall, Units, is_requests, metered, unclaimed, weighted
 
 _CHUNK = 10_000
@@ -222,6 +222,7 @@ def allocate(connection: sqlite3.Connection) -> None:
     if connection.execute("select exists (select 1 from charge where kind = 'cloud')").fetchone()[0]:
         _divide(connection)
     remember(connection)
+    tool_rollup.mend(connection, reallocated=True)
 
 
 def _divide(connection: sqlite3.Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
@@ -11,10 +12,11 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
-from agent_ledger import schema
+from agent_ledger import compacting, schema
 from agent_ledger.errors import LedgerError
-from agent_ledger.recording import REFUSED, Table
+from agent_ledger.recording import CALLS, REFUSED, TOOL_CALLS, Table
 
+_log = logging.getLogger("agent_ledger")
 _FORK_WAIT_S = 1.0  # for other threads to finish what they write
 _inherited: list[sqlite3.Connection] = []  # kept, so that they are not closed when they are collected
 
@@ -32,6 +34,9 @@ class Writer:
         self._timeout = timeout
         self._lock = threading.RLock()
         self._forked = False
+        self._compact_at = {
+            table.name: 0 for table in (CALLS, TOOL_CALLS)
+        }  # the row after which it may be time to compact
         self._connection: sqlite3.Connection | None = self._opened()
         self._file = self._identity()
         self.path = path.absolute()  # where the program goes does not matter any more
@@ -91,13 +96,28 @@ class Writer:
         """
         if len(rows) != 1:
             with self.transaction() as connection:
-                return connection.executemany(table.insert, rows).rowcount
+                added = connection.executemany(table.insert, rows).rowcount
+            self.keep_up()
+            return added
         with self._lock:
             connection = self._idle()
             try:
-                return connection.execute(table.insert, rows[0]).rowcount  # a transaction of its own
+                done = connection.execute(table.insert, rows[0])  # a transaction of its own
             except sqlite3.Error as error:
                 raise self._explained(error) from error
+            if (done.lastrowid or 0) > self._compact_at[table.name]:
+                self.keep_up(steps=1)
+            return done.rowcount
+
+    def keep_up(self, *, steps: int | None = None) -> None:
+        """Compact the ledger where its uncompacted rows have become many, at most so many `steps`. Never raises:
+        what is recorded is recorded, and the views are exact all the same."""
+        try:
+            with self._lock:
+                for name, (rolled, recorded) in compacting.keep_up(self._idle(), steps).items():
+                    self._compact_at[name] = max(rolled + compacting.SLACK, recorded + compacting.PAUSE)
+        except Exception:
+            _log.debug("%s could not be compacted now", self.path, exc_info=True)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

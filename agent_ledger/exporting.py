@@ -35,6 +35,11 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet c
 _TIMES: Final = ("BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd")
 _COSTS: Final = ("BilledCost", "ListCost", "ContractedCost")
 _UNIT_PRICES: Final = ("ListUnitPrice", "ContractedUnitPrice")
+_SAME: Final = (  # what tells the FOCUS rows of calls apart, and all else follows from, but for _ADDED
+    *("ChargePeriodStart", "x_AgentId", "x_Team", "x_Feature", "x_CustomerId", "ProviderName", "x_Model"),
+    *("x_ServiceTier", "RegionId", "x_TokenType", "x_CostSource", "x_PriceSource", "x_UnitPicos", "x_Server", "x_Tool"),
+)
+_ADDED: Final = ("PricingQuantity", "ConsumedQuantity", "x_AuditCalls", "x_BilledPicos")
 _INSIDE: Final = ("x_BilledPicos", "x_UnitPicos")  # the same amounts as integers, which the decimals are made from
 
 
@@ -56,36 +61,65 @@ def view(connection: sqlite3.Connection, name: str) -> Export:
 
 
 def focus(connection: sqlite3.Connection, *, since: str | None = None, until: str | None = None) -> Export:
-    """The view `focus` with exact decimals, of charges that begin on the day `since` or later, and before `until`."""
-    declared = connection.execute("select name, type from pragma_table_info('focus')").fetchall()
-    makers = {column: _maker(column) for column, _ in declared if column not in _INSIDE}
+    """The view `focus` with exact decimals, of charges that begin on the day `since` or later, and before `until`.
+
+    Rows that differ in amounts only are one, so that they are the same before and after compacting: first those of LLM
+    calls by day, then those of tools, then those of bills.
+    """
+    names = [name for (name,) in connection.execute("select name from pragma_table_info('focus')")]
+    makers = {column: _maker(column) for column in names if column not in _INSIDE}
     kinds = {column: _focus_kind(column) for column in makers}
-    found = connection.execute(
-        "select * from focus where (:since is null or ChargePeriodStart >= :since)"
-        " and (:until is null or ChargePeriodStart < :until)",
-        {"since": since, "until": until},
-    )
-    names = [column[0] for column in found.description]
+    found = _focus_rows(connection, names, since or "", until or "~")
     rows = (dict(zip(names, row, strict=True)) for row in found)
     return Export(kinds, ([make(row) for make in makers.values()] for row in rows))
+
+
+def _focus_rows(
+    connection: sqlite3.Connection, names: Sequence[str], since: str, until: str
+) -> Iterator[tuple[Any, ...]]:
+    within = "ChargePeriodStart >= ? and ChargePeriodStart < ?"
+    added = ", ".join(f"sum({name})" if name in _ADDED else name for name in names)
+    same = ", ".join(_SAME)
+    grouped = f"select {added} from focus where {{0}} is not null and {within} group by {same} order by {same}"
+    # Day by day there is never much to sort.
+    for first, end in _days(connection, since, until):
+        yield from connection.execute(grouped.format("x_Model"), (first, end))
+    yield from connection.execute(grouped.format("x_Tool"), (since, until))
+    billed = f"select {', '.join(names)} from focus where x_Model is null and x_Tool is null and {within}"
+    yield from connection.execute(f"{billed} order by {', '.join(names)}", (since, until))
+
+
+def _days(connection: sqlite3.Connection, since: str, until: str) -> Iterator[tuple[str, str]]:
+    """The days that have LLM calls, as bounds of their timestamps; all at once where most calls are not compacted."""
+    recorded, rolled = connection.execute(
+        "select coalesce((select max(id) from ledger), 0), ledger_row from compacted"
+    ).fetchone()
+    if rolled < recorded / 2:
+        yield since, until
+        return
+    found = connection.execute(
+        "select distinct substr(bucket, 1, 10) as day from usage_cost"
+        " where grain in ('day', 'call') and bucket >= ? and bucket < ? order by day",
+        (since, until),
+    ).fetchall()
+    for (day,) in found:
+        yield day, f"{day}~"
 
 
 def missing(
     connection: sqlite3.Connection, *, since: str | None = None, until: str | None = None
 ) -> dict[tuple[str, str], int]:
     """How many calls, tool calls and charges of that time are in no FOCUS row, by what they are and what they lack."""
-    within = "(:since is null or {0} >= :since) and (:until is null or {0} < :until)"
     counts = {
-        ("call", "a price"): ("call_cost", "ts"),
-        ("tool call", "a cost"): ("tool_cost", "ts"),
-        ("charge", "an exchange rate"): ("unallocated_charge", "period_start"),
+        ("call", "a price"): "select sum(calls) from usage_cost"
+        " where grain in ('day', 'call') and cost_picos is null and bucket >= ? and bucket < ?",
+        ("tool call", "a cost"): "select sum(uncosted_calls) from tool_usage_cost"
+        " where grain in ('day', 'call') and bucket >= ? and bucket < ?",
+        ("charge", "an exchange rate"): "select count(*) from unallocated_charge"
+        " where cost_picos is null and period_start >= ? and period_start < ?",
     }
     return {
-        what: connection.execute(
-            f"select count(*) from {source} where cost_picos is null and {within.format(time)}",
-            {"since": since, "until": until},
-        ).fetchone()[0]
-        for what, (source, time) in counts.items()
+        what: connection.execute(sql, (since or "", until or "~")).fetchone()[0] or 0 for what, sql in counts.items()
     }
 
 
@@ -203,11 +237,11 @@ def _maker(column: str) -> Callable[[Row], Any]:
     if column in _UNIT_PRICES:
         return lambda row: None if row["x_UnitPicos"] is None else money.dollars(row["x_UnitPicos"])
     if column == "EffectiveCost":
-        return lambda row: money.dollars(row["x_BilledPicos"] if row[column] else 0)
+        return lambda row: money.dollars(0 if row["ChargeCategory"] == "Purchase" else row["x_BilledPicos"])
     if column == "PricingQuantity":
         return _pricing_quantity
     if column == "ConsumedQuantity":
-        return lambda row: None if row[column] is None else money.decimal(row[column])
+        return _consumed_quantity
     return lambda row: row[column]
 
 
@@ -215,6 +249,12 @@ def _pricing_quantity(row: Row) -> Decimal | None:
     if row["PricingUnit"] == "USD":
         return money.dollars(row["x_BilledPicos"])
     return None if row["PricingQuantity"] is None else Decimal(int(row["PricingQuantity"]))
+
+
+def _consumed_quantity(row: Row) -> Decimal | None:
+    if row["x_TokenType"] == "units":
+        return money.dollars(row["x_BilledPicos"])
+    return None if row["ConsumedQuantity"] is None else money.decimal(row["ConsumedQuantity"])
 
 
 def _plain(number: Decimal) -> str:

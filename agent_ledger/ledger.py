@@ -13,7 +13,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from agent_ledger import allocation, attribution, bill_settings, clock, plugins, pricebook, schema, spool
+from agent_ledger import (
+    allocation,
+    assigning,
+    attribution,
+    bill_settings,
+    clock,
+    compacting,
+    plugins,
+    pricebook,
+    schema,
+    spool,
+)
 from agent_ledger.capture.headers import call_fields
 from agent_ledger.capture.live import LiveCapture
 from agent_ledger.connection import Writer
@@ -25,7 +36,6 @@ from agent_ledger.prices.rules import validate
 from agent_ledger.recording import CALLS, REFUSED, TOOL_CALLS, Table, fields_of
 from agent_ledger.records import Assignment, Call, PriceRevision, Row, ToolCall
 from agent_ledger.stamping import Stamper
-from agent_ledger.validation import check_text
 
 _log = logging.getLogger("agent_ledger")
 _CHUNK = 10_000
@@ -61,6 +71,7 @@ class Ledger(LiveCapture):
         except (LedgerError, sqlite3.Error, OSError):
             _log.warning("The rows that were kept beside %s can't be brought in now", self.path, exc_info=True)
         look_up_new(self._writer)  # rows that others wrote in plain SQL, and models whose source failed
+        self._writer.keep_up(steps=0)  # assignments that others wrote in plain SQL
 
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""
@@ -158,6 +169,7 @@ class Ledger(LiveCapture):
         with self._writer.transaction() as connection:
             imported = import_files(connection, importer, files, defaults or Defaults(), advance)
         look_up_new(self._writer)
+        self._writer.keep_up()
         return imported
 
     def assign(
@@ -172,38 +184,13 @@ class Ledger(LiveCapture):
         """Say to which team, feature and owner an agent belongs, from `valid_from` on (a date, a time, ISO text).
 
         What is not given stays as it was at that moment. `valid_from` None: since ever, for an agent without
-        assignment; for others, from the present UTC day on. Returns what holds from then on.
+        assignment; for others, from the present UTC day on. Returns what holds from then on. Raises InvalidRecord and
+        LedgerError.
         """
-        for name, value in {"agent_id": agent_id, "team": team, "feature": feature, "owner": owner}.items():
-            if value is not None or name == "agent_id":
-                check_text(name, value)
-        if team is None and feature is None and owner is None:
-            raise LedgerError(f"nothing to assign {agent_id} to: give a team, a feature or an owner")
         with self._writer.transaction() as connection:
-            known = connection.execute("select 1 from agent_assignment where agent_id = ?", [agent_id]).fetchone()
-            if valid_from is not None:
-                try:
-                    start = clock.parse(valid_from)
-                except ValueError:
-                    raise InvalidRecord("valid_from", valid_from, "give a date such as 2026-01-31") from None
-            else:
-                start = f"{clock.now()[:10]}T00:00:00.000Z" if known else clock.BEGINNING
-            before = connection.execute(
-                "select team, feature, owner from assignment where agent_id = ? and valid_from <= ? and ? < valid_to",
-                [agent_id, start, start],
-            ).fetchone() or (None, None, None)
-            held = Assignment(
-                agent_id=agent_id,
-                valid_from=start,
-                team=before[0] if team is None else team,
-                feature=before[1] if feature is None else feature,
-                owner=before[2] if owner is None else owner,
+            return assigning.assign(
+                connection, agent_id, team=team, feature=feature, owner=owner, valid_from=valid_from
             )
-            connection.execute(
-                "insert into agent_assignment (agent_id, valid_from, team, feature, owner) values (?, ?, ?, ?, ?)",
-                [held.agent_id, held.valid_from, held.team, held.feature, held.owner],
-            )
-        return held
 
     # -- bills --------------------------------------------------------------------------------------------------------
 
@@ -301,6 +288,22 @@ class Ledger(LiveCapture):
 
     # -- the file -----------------------------------------------------------------------------------------------------
 
+    def compact(self, *, up_to: int | None = None, advance: Callable[[int], None] = lambda _: None) -> int:
+        """Add the calls up to the ledger row `up_to` (None: all there are now) to the rollups. Returns how many.
+
+        Views are exact whether compacted or not, and fast when they are. The library does it by itself as the ledger
+        grows; others may write meanwhile. It may be killed at any time, and goes on where it was. `advance` is told of
+        each step how many rows it took.
+        """
+        writer = Writer(self.path, synchronous="normal")  # a connection of its own: nobody waits for it here
+        try:
+            with writer.lock():
+                return compacting.compact(writer.live(), up_to=up_to, advance=advance)
+        except sqlite3.Error as error:
+            raise LedgerError(f"{self.path} can't be compacted: {error}") from error
+        finally:
+            writer.close()
+
     def replay(self) -> int:
         """Bring in the rows that live capture had to keep beside the file. Returns how many there were.
 
@@ -311,12 +314,9 @@ class Ledger(LiveCapture):
     def _record(self, table: Table, fields: Mapping[str, Any]) -> bool:
         row = table.row(fields)
         try:
-            with self._writer.lock():
-                return self._writer.live().execute(table.insert, row).rowcount == 1
+            return self._writer.insert(table, [row]) == 1
         except REFUSED as error:
             raise table.refusal(fields, error) from error
-        except sqlite3.Error as error:
-            raise LedgerError(f"{self.path} can't be written: {error}") from error
 
     def _record_many(self, table: Table, records: Iterable[Mapping[str, Any] | Call | ToolCall]) -> Recorded:
         rest = iter(records)

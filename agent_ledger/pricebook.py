@@ -12,7 +12,7 @@ from dataclasses import astuple, dataclass, fields, replace
 from decimal import Decimal
 from types import MappingProxyType
 
-from agent_ledger import clock
+from agent_ledger import clock, rollup_limits
 from agent_ledger.errors import LedgerError
 from agent_ledger.hookspecs import PriceSource
 from agent_ledger.prices.rules import validate
@@ -128,8 +128,10 @@ def rebuild(
     wanted = list(wanted)
     stored = revisions(connection)
     for key in _with_standard(wanted):
+        before = rollup_limits.limits(connection, key)
         connection.execute(f"delete from rate where {' and '.join(f'{column} = ?' for column in _KEY)}", astuple(key))
         connection.executemany(_INSERT_RATE.format(schema="main"), _rate_rows(key, stored))
+        rollup_limits.follow(connection, key, before)
     for key in wanted:
         reason = _reason(key, stored)
         if reason and (key.provider or None, key.model) in unanswered:
@@ -147,6 +149,8 @@ def overlay(
 ) -> None:
     """Give this connection, and nobody else, the rates that follow from `stored`, in a temporary table `rate`.
 
+    Where the rollups are not divided by what these rates depend on, the connection's views add up the calls instead.
+
     `substitutes`: combinations that get the rates of another one.
     """
     ddl = scripts("tables")["rate"].replace("create table rate", "create temp table rate", 1)
@@ -155,6 +159,8 @@ def overlay(
     for key in _with_standard(keys(connection)):
         rates = _rate_rows(key, stored, substitutes.get(key, key))
         connection.executemany(_INSERT_RATE.format(schema="temp"), rates)
+    if not all(rollup_limits.fits(connection, key, "temp.rate") for key in keys(connection)):
+        rollup_limits.set_aside(connection)
 
 
 _INSERT_RATE = f"insert into {{schema}}.rate ({', '.join(_KEY + _RATE)}) values ({', '.join('?' * len(_KEY + _RATE))})"

@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from agent_ledger import clock
+from agent_ledger import clock, periods, summing
 from agent_ledger.records import Row
 
 AXES = {
@@ -45,12 +45,11 @@ _MONTH = re.compile(r"\d{4}-\d{2}")
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}.*")
 
 # As in the views: two exact integer sums, then the nearest double.
-_SPLIT = "sum({0} / 244140625) as {1}whole, sum({0} % 244140625) as {1}rest"
+_SPLIT = "sum({0}4096ths + {0}picos / 244140625) as {1}whole, sum({0}picos % 244140625) as {1}rest"
 # What was not called costs nothing; what nobody knows the cost of is not nothing.
-_OR_ZERO = "iif(coalesce(sum({2} and cost_picos is null), 0) = 0, 0, null)"
 _SPLIT_OR_ZERO = (
-    f"coalesce(sum({{0}} / 244140625), {_OR_ZERO}) as {{1}}whole, "
-    f"coalesce(sum({{0}} % 244140625), {_OR_ZERO}) as {{1}}rest"
+    "coalesce(sum({0}_4096ths + {0}_picos / 244140625), iif(coalesce(sum({1}), 0) = 0, 0, null)) as {0}_whole, "
+    "coalesce(sum({0}_picos % 244140625), iif(coalesce(sum({1}), 0) = 0, 0, null)) as {0}_rest"
 )
 _USD = """
   iif(
@@ -66,23 +65,22 @@ class _Figures:
     """One kind of report: its view, the rows that it adds up where the view does not fit, and how."""
 
     view: str
-    source: str  # rows with ts, the axes and cost_picos
     sums: str  # the measures; whole and rest are the exact sum of all money
     measured: str
     measures: tuple[str, ...]
+    source: summing.Source | None  # of what is added up; None: everything
 
 
 _CALLS = _Figures(
     view="cost_by_",
-    source="call_cost",
     sums=f"""
-      count(*) as calls,
+      coalesce(sum(calls), 0) as calls,
       sum(prompt_tokens) as prompt_tokens,
-      sum(coalesce(cache_read_tokens, 0)) as cache_read_tokens,
-      sum(coalesce(cache_write_tokens, 0)) as cache_write_tokens,
+      sum(cache_read_tokens) as cache_read_tokens,
+      sum(cache_write_tokens) as cache_write_tokens,
       sum(completion_tokens) as completion_tokens,
-      {_SPLIT.format("cost_picos", "")},
-      coalesce(sum(cost_picos is null), 0) as unpriced_calls
+      {_SPLIT.format("cost_", "")},
+      coalesce(sum(iif(cost_picos is null, calls, 0)), 0) as unpriced_calls
     """,
     measured=f"""
       calls, prompt_tokens, cache_read_tokens, cache_write_tokens, completion_tokens,
@@ -93,38 +91,33 @@ _CALLS = _Figures(
         *("calls", "prompt_tokens", "cache_read_tokens", "cache_write_tokens", "completion_tokens"),
         *("cost_usd", "unpriced_calls"),
     ),
+    source=summing.CALLS,
 )
 _TOOL_CALLS = _Figures(
     view="cost_by_",
-    source="tool_cost",
     sums=f"""
-      count(*) as calls,
-      coalesce(sum(status = 'error'), 0) as failed_calls,
-      coalesce(sum(cost_picos is null), 0) as uncosted_calls,
-      {_SPLIT.format("cost_picos", "")}
+      coalesce(sum(calls), 0) as calls,
+      coalesce(sum(failed_calls), 0) as failed_calls,
+      coalesce(sum(uncosted_calls), 0) as uncosted_calls,
+      {_SPLIT.format("cost_", "")}
     """,
     measured=f"calls, failed_calls, uncosted_calls, {_USD.format(part='', name='cost_usd')}",
     measures=("calls", "failed_calls", "uncosted_calls", "cost_usd"),
+    source=summing.TOOL_CALLS,
 )
 _ALL_IN = _Figures(
     view="all_in_by_",
-    source="""(
-      select ts, agent_id, team, feature, customer_id, 1 as llm, 0 as tool, cost_picos from call_cost
-      union all
-      select ts, agent_id, team, feature, customer_id, 0, 1, cost_picos from tool_cost
-      union all
-      select period_start, '(unallocated)', '(unallocated)', '(unallocated)', '(unallocated)', 0, 0, cost_picos
-      from unallocated_charge
-      where cost_picos is not null
-    )""",
     sums=f"""
-      coalesce(sum(llm), 0) as calls,
-      coalesce(sum(tool), 0) as tool_calls,
-      {_SPLIT_OR_ZERO.format("iif(llm, cost_picos, null)", "llm_", "llm")},
-      {_SPLIT_OR_ZERO.format("iif(llm, null, cost_picos)", "tool_", "tool")},
-      {_SPLIT.format("cost_picos", "")},
-      coalesce(sum(llm and cost_picos is null), 0) as unpriced_calls,
-      coalesce(sum(tool and cost_picos is null), 0) as uncosted_calls
+      coalesce(sum(calls), 0) as calls,
+      coalesce(sum(tool_calls), 0) as tool_calls,
+      {_SPLIT_OR_ZERO.format("llm", "unpriced_calls")},
+      {_SPLIT_OR_ZERO.format("tool", "uncosted_calls")},
+      sum(coalesce(llm_4096ths + llm_picos / 244140625, 0) + coalesce(tool_4096ths + tool_picos / 244140625, 0)
+        + iif(coalesce(llm_picos, tool_picos) is null, null, 0)) as whole,
+      sum(coalesce(llm_picos % 244140625, 0) + coalesce(tool_picos % 244140625, 0)
+        + iif(coalesce(llm_picos, tool_picos) is null, null, 0)) as rest,
+      coalesce(sum(unpriced_calls), 0) as unpriced_calls,
+      coalesce(sum(uncosted_calls), 0) as uncosted_calls
     """,
     measured=f"""
       calls,
@@ -136,9 +129,10 @@ _ALL_IN = _Figures(
       uncosted_calls
     """,
     measures=("calls", "tool_calls", "llm_usd", "tool_usd", "all_in_usd", "unpriced_calls", "uncosted_calls"),
+    source=None,
 )
 
-_WITHIN = "(:since is null or ts >= :since) and (:until is null or ts < :until)"
+_WITHIN = "(:since is null or period_start >= :since) and (:until is null or period_start < :until)"
 
 
 def keys(by: str) -> tuple[str, ...]:
@@ -185,8 +179,7 @@ def exact(
     zone: tzinfo = UTC,
 ) -> list[Row]:
     """The rows of `report` with the exact amount `picos`, in pico-dollars (1e-12 USD), besides. None: not known."""
-    bounds = {"since": since, "until": until}
-    found = _rows(connection, _statement(connection, _figures(by, all_in), by, zone, bounds), bounds)
+    found = _rows(connection, _statement(connection, _figures(by, all_in), by, zone, since, until))
     for row in found:
         whole, rest = row.pop("whole"), row.pop("rest")
         row["picos"] = None if whole is None else whole * 244140625 + rest
@@ -203,9 +196,9 @@ def total(
 ) -> Row:
     """The measures of the whole period: what the rows of a report add up to. Amounts are None where none is known."""
     figures = _figures(by, all_in)
-    bounds = {"since": since, "until": until}
-    summed = f"with summed as (select {figures.sums} from {figures.source} where {_WITHIN})"
-    (row,) = _rows(connection, f"{summed} select {figures.measured} from summed", bounds)
+    source = _source(connection, figures, since, until)
+    summed = f"with summed as (select {figures.sums} from ({source}))"
+    (row,) = _rows(connection, f"{summed} select {figures.measured} from summed")
     return row
 
 
@@ -221,7 +214,7 @@ def billed(connection: sqlite3.Connection, *, since: str | None = None, until: s
           max(iif(category = 'usage' and julianday(period_end) - julianday(period_start) < 1.5, period_end, null)),
           max(iif(category = 'usage', period_end, null))
         ) as billed_through,
-        coalesce(sum(cost_picos is null and {_WITHIN.replace("ts", "period_start")}), 0) as unconverted_charges
+        coalesce(sum(cost_picos is null and {_WITHIN}), 0) as unconverted_charges
       from billed_charge
       where kind = 'cloud'
     """
@@ -281,25 +274,42 @@ def _figures(by: str, all_in: bool) -> _Figures:
 
 
 def _statement(
-    connection: sqlite3.Connection, figures: _Figures, by: str, zone: tzinfo, bounds: dict[str, str | None]
+    connection: sqlite3.Connection, figures: _Figures, by: str, zone: tzinfo, since: str | None, until: str | None
 ) -> str:
     """The statement that adds up the rows of a report: its columns, and the exact sum of all money in two parts."""
     elsewhere = _elsewhere(by, zone)
+    finest = periods.DAY if by == "day" else periods.MONTH
     if elsewhere:
-        _lay_calendar(connection, figures.source, by, zone, bounds)
+        finest = _lay_calendar(connection, figures, by, zone, since, until)
+    source = _source(connection, figures, since, until, by_customer=by == "customer", largest=finest)
     named = ", ".join(f"{_key(key, by, elsewhere)} as {key}" for key in keys(by))
     numbers = ", ".join(str(number + 1) for number in range(len(keys(by))))
     return (
-        f"with summed as (select {named}, {figures.sums} from {figures.source} where {_WITHIN} group by {numbers})"
+        f"with summed as (select {named}, {figures.sums} from ({source}) group by {numbers})"
         f" select {', '.join(keys(by))}, {figures.measured}, whole, rest from summed order by {numbers}"
     )
 
 
+def _source(
+    connection: sqlite3.Connection,
+    figures: _Figures,
+    since: str | None,
+    until: str | None,
+    *,
+    by_customer: bool = False,
+    largest: int = periods.MONTH,
+) -> str:
+    if figures.source is None:
+        return summing.all_in_rows(connection, since, until, by_customer=by_customer, largest=largest)
+    return summing.rows(connection, figures.source, since, until, by_customer=by_customer, largest=largest)
+
+
 def _key(column: str, by: str, elsewhere: bool) -> str:
     if elsewhere:
-        return "(select name from temp.report_calendar where starts <= ts order by starts desc limit 1)"
+        moment = "bucket || substr('0000-01-01T00:00:00.000Z', length(bucket) + 1)"
+        return f"(select name from temp.report_calendar where starts <= {moment} order by starts desc limit 1)"
     if by in CALENDAR:
-        return f"cast(substr(ts, 1, {_DIGITS[by]}) as text)"
+        return f"cast(substr(bucket, 1, {_DIGITS[by]}) as text)"
     return (
         column if by in ("agent", "model") or column == TOOL else f"cast(coalesce({column}, '(unattributed)') as text)"
     )
@@ -311,12 +321,14 @@ def _elsewhere(by: str, zone: tzinfo) -> bool:
 
 
 def _lay_calendar(
-    connection: sqlite3.Connection, source: str, by: str, zone: tzinfo, bounds: dict[str, str | None]
-) -> None:
-    """When each day or month of `zone` begins that calls can fall into, in a temporary table that only we see."""
-    days = [
-        row[0] for row in connection.execute(f"select distinct substr(ts, 1, 10) from {source} where {_WITHIN}", bounds)
-    ]
+    connection: sqlite3.Connection, figures: _Figures, by: str, zone: tzinfo, since: str | None, until: str | None
+) -> int:
+    """When each day or month of `zone` begins that calls can fall into, in a temporary table that only we see.
+
+    Returns the largest of `periods` that none of them divides.
+    """
+    found = _source(connection, figures, since, until, largest=periods.DAY)
+    days = [row[0] for row in connection.execute(f"select distinct substr(bucket, 1, 10) from ({found})")]
     begins = {period: _midnight(period, zone) for period in sorted(set(_around(days, by)))}
     connection.execute("drop table if exists temp.report_calendar")
     connection.execute("create temp table report_calendar (starts text primary key, name text) without rowid")
@@ -325,6 +337,7 @@ def _lay_calendar(
         "insert or replace into temp.report_calendar (starts, name) values (?, ?)",
         [(starts, period.isoformat()[: _DIGITS[by]]) for period, starts in begins.items()],
     )
+    return periods.HOUR if all(starts.endswith(":00:00.000Z") for starts in begins.values()) else periods.MOMENT
 
 
 def _around(utc_days: Iterable[str], by: str) -> Iterator[date]:

@@ -64,7 +64,9 @@ def lay(
     """Give the calls of some models the rates of others, on this connection only; see `compare`."""
     keys = pricebook.keys(connection)
     chosen = {key: target for key in keys if (target := _target(key.model, models)) is not None}
-    used = {row[0] for row in connection.execute("select distinct model from usage")}
+    used = {
+        row[0] for row in connection.execute("select distinct model from usage_cost where grain in ('month', 'call')")
+    }
     for pattern in models:
         if not any(fnmatchcase(model, _escaped(pattern)) for model in used):
             raise LedgerError(f"the ledger has no calls of {pattern}: give the model as the report by model names it")
@@ -122,6 +124,13 @@ def _forget_reported(connection: sqlite3.Connection, models: Sequence[str]) -> N
     connection.execute("drop view temp.usage")
     connection.execute(
         f"create temp view usage as with said as ({schema.scripts('views')['usage']}) select {selected} from said"
+    )
+    keys = [column[0] for column in connection.execute("select * from main.usage_key limit 0").description]
+    unsaid = "iif(model in (select model from temp.repriced_model), 0, reported) as reported"
+    connection.execute("drop view if exists temp.usage_key")
+    connection.execute(
+        f"create temp view usage_key as select {', '.join(unsaid if key == 'reported' else key for key in keys)}"
+        " from main.usage_key"
     )
 
 

@@ -435,3 +435,35 @@ def test_which_tool_call_counts_can_not_be_changed_by_hand(ledger: Ledger) -> No
         with raw(ledger) as connection, pytest.raises(sqlite3.IntegrityError, match="never changed by hand"):
             connection.execute(statement)
     assert len(ledger.rows("superseded_tool_call")) == 1
+
+
+def test_recording_does_not_get_slower_as_the_ledger_grows(ledger: Ledger, no_sources: None) -> None:  # noqa: ARG001
+    """Steps of SQLite's machine for one row with all its ids: the triggers find other accounts by index."""
+
+    def steps(name: str) -> int:
+        row = {"request_id": f"request {name}", "response_id": f"msg_01 of {name}, which is long"}
+        values = call(**row, provider="p")
+        columns = ", ".join(values)
+        with raw(ledger) as connection:
+            count = 0
+
+            def step() -> int:
+                nonlocal count
+                count += 1
+                return 0
+
+            connection.set_progress_handler(step, 1)
+            connection.execute(
+                f"insert into ledger ({columns}) values ({', '.join('?' * len(values))})", list(values.values())
+            )
+            connection.set_progress_handler(None, 0)
+        return count
+
+    steps("the first")
+    few = steps("second")
+    ledger.record_calls(
+        call(request_id=f"r{number}", response_id=f"msg_01 response number {number:08d}") for number in range(2_000)
+    )
+    ledger.compact()
+    ledger.record_tool_calls({"tool": "t", "request_id": f"r{number}"} for number in range(2_000))
+    assert steps("last") < 2 * few

@@ -21,7 +21,9 @@ Listener = Callable[[str, Mapping[str, Any]], None]
 _SDKS = (bedrock, google, http)  # the first that knows the client wins; google-genai also has an HTTP client inside
 _UNFINISHED = """
   select ts, agent_id, request_id, customer_id, session_id, feature from ledger
-  where response_id = ? and prompt_tokens is null and completion_tokens is null and evidence = 'partial'
+  -- With a plus, or SQLite puts the id into the first condition too, and finds no index for it.
+  where substr(response_id, -8) = substr(?1, -8) and +response_id = ?1 and response_id is not null
+    and prompt_tokens is null and completion_tokens is null and evidence = 'partial'
   order by id limit 1
 """
 

@@ -9,6 +9,7 @@ from agent_ledger.cli.allocate import allocate
 from agent_ledger.cli.assign import assign
 from agent_ledger.cli.check import check
 from agent_ledger.cli.close import close
+from agent_ledger.cli.compact import compact
 from agent_ledger.cli.demo import demo
 from agent_ledger.cli.errors import LedgerGroup
 from agent_ledger.cli.export import export
@@ -64,6 +65,7 @@ for _command in (
     reconcile,
     close,
     check,
+    compact,
     replay,
     views,
     rows,

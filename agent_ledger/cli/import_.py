@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from agent_ledger.cli.options import (
     moment_option,
     text_option,
 )
+from agent_ledger.cli.progress import progress
 from agent_ledger.errors import ImportFailed, LedgerError
 from agent_ledger.hookspecs import Defaults, Importer
 from agent_ledger.importing import Imported
@@ -128,7 +127,8 @@ def _import(
     ledger: Path, importer: Importer, files: Sequence[Path], defaults: Defaults, quiet: bool, outcome: _Outcome
 ) -> None:
     try:
-        with Ledger(ledger) as book, _progress(files, quiet) as advance:
+        size = sum(file.stat().st_size for file in files if file.is_file())
+        with Ledger(ledger) as book, progress("importing", size, quiet=quiet) as advance:
             for together in _deliveries(importer, files, defaults):
                 where = together[0] if len(together) == 1 else together[0].parent
                 try:
@@ -161,31 +161,6 @@ def _deliveries(importer: Importer, files: Sequence[Path], defaults: Defaults) -
 def _broken(file: Path, importer: Importer, error: Exception) -> str:
     what = f"{type(error).__name__}: {error}"
     return f"{file} can't be read by the importer {importer.name} ({what}): report this to its author"
-
-
-def _progress(files: Sequence[Path], quiet: bool) -> AbstractContextManager[Callable[[int], None]]:
-    if quiet or not sys.stderr.isatty():
-        return nullcontext(lambda _: None)
-    size = sum(file.stat().st_size for file in files if file.is_file())
-    return _Bar(click.progressbar(length=size, label="importing", file=sys.stderr))
-
-
-class _Bar(AbstractContextManager[Callable[[int], None]]):
-    """A progress bar as what importers call."""
-
-    def __init__(self, bar: Any) -> None:
-        self._bar = bar
-
-    def __enter__(self) -> Callable[[int], None]:
-        self._bar.__enter__()
-
-        def advance(count: int) -> None:
-            self._bar.update(count)
-
-        return advance
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.__exit__(*error)
 
 
 def _models(ledger: Path) -> dict[str, int]:

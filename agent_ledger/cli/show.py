@@ -25,7 +25,10 @@ with answered as (
 asked as (
   select :request_id as request_id
   union
-  select ledger.request_id from answered join ledger on ledger.response_id = answered.response_id
+  select ledger.request_id
+  from answered
+  join ledger
+    on substr(ledger.response_id, -8) = substr(answered.response_id, -8) and ledger.response_id = answered.response_id
 )
 select
   tool_cost.*, audit.error_type, audit.arguments_bytes, audit.arguments_digest, audit.result_bytes, audit.result_digest

@@ -9,6 +9,12 @@ from agent_ledger import Ledger
 pytestmark = pytest.mark.usefixtures("no_sources")
 
 
+def quantities(ledger: Ledger) -> dict[tuple[str, int], float]:
+    """By kind of tokens and unit price: the view does not add up the rows of calls."""
+    found = query(ledger, "select x_TokenType, x_UnitPicos, sum(PricingQuantity) from focus group by 1, 2")
+    return {(kind, price): quantity for kind, price, quantity in found}
+
+
 def test_every_dollar_is_there_once(ledger: Ledger) -> None:
     fill(ledger)
     rows = ledger.rows("focus")
@@ -46,26 +52,23 @@ def test_quantity_times_unit_price_is_the_cost_to_the_pico_dollar(ledger: Ledger
 
 
 def test_tokens_are_those_of_the_calls_by_kind(ledger: Ledger) -> None:
-    prices = {"cache_read": 1, "cache_write": 2, "cache_write_1h": 3, "reasoning": 50}
-    add_prices(ledger, price(input=10, output=20, **prices))
+    add_prices(ledger, price(input=10, output=20, cache_read=1, cache_write=2, cache_write_1h=3, reasoning=50))
     parts = {"cache_read_tokens": 30, "cache_write_tokens": 20, "cache_write_1h_tokens": 5, "reasoning_tokens": 4}
     ledger.record_calls([call(request_id="1", **parts), call(request_id="2", **parts)])
-    found = {row["x_TokenType"]: (row["PricingQuantity"], row["x_UnitPicos"]) for row in ledger.rows("focus")}
-    assert found == {
-        "input": (100, 10),
-        "cache_read": (60, 1),
-        "cache_write": (30, 2),
-        "cache_write_1h": (10, 3),
-        "output": (12, 20),
-        "reasoning": (8, 50),
+    assert quantities(ledger) == {
+        ("input", 10): 100,
+        ("cache_read", 1): 60,
+        ("cache_write", 2): 30,
+        ("cache_write_1h", 3): 10,
+        ("output", 20): 12,
+        ("reasoning", 50): 8,
     }
 
 
 def test_a_price_that_changes_within_a_day_makes_another_row(ledger: Ledger) -> None:
     add_prices(ledger, price(input=1, output=1), price(input=2, output=1, effective_from=NOON))
     ledger.record_calls([call(request_id="1", ts="2026-01-15T11:59:59.999Z"), call(request_id="2")])
-    found = sorted((row["x_TokenType"], row["x_UnitPicos"], row["PricingQuantity"]) for row in ledger.rows("focus"))
-    assert found == [("input", 1, 100), ("input", 2, 100), ("output", 1, 20)]
+    assert quantities(ledger) == {("input", 1): 100, ("input", 2): 100, ("output", 1): 20}
     assert len({row["SkuPriceId"] for row in ledger.rows("focus")}) == 3
     assert len({row["SkuId"] for row in ledger.rows("focus")}) == 2
 
@@ -76,6 +79,14 @@ def test_unknown_is_not_zero_and_free_is(ledger: Ledger) -> None:
     add_prices(ledger, price(input=0, output=0, basis="free"))
     ledger.record_call(**call(request_id="3"))
     assert [(row["PricingQuantity"], row["BilledCost"]) for row in ledger.rows("focus")] == [(100, 0), (10, 0)]
+
+
+def test_other_units_are_counted_by_what_they_cost(ledger: Ledger) -> None:
+    add_prices(ledger, price(input=1, output=1, units={"pages": 500_000_000_000}))
+    ledger.record_call(**call(usage={"pages": 3, "images": 1}))
+    [row] = [row for row in ledger.rows("focus") if row["x_TokenType"] == "units"]
+    columns = ("PricingQuantity", "PricingUnit", "ConsumedQuantity", "ConsumedUnit", "BilledCost")
+    assert [row[name] for name in columns] == [1.5, "USD", 1.5, "USD", 1.5]
 
 
 def test_an_allocated_line_says_how_it_was_split(ledger: Ledger) -> None:

@@ -48,6 +48,12 @@ create trigger audit_no_replace before insert on audit when exists (select 1 fro
   select raise(abort, 'audit rows are never changed: record a correction as another row');
 end;
 
+-- Among rows that are summed already, a new one would be in no sum.
+create trigger audit_ids_rise before insert on audit
+when new.id > 0 and new.id <= (select audit_row from rollup_state) begin
+  select raise(abort, 'audit.id rises: leave it out, and the row gets the next one');
+end;
+
 create trigger audit_same_row before insert on audit
 when exists (select 1 from audit where tool_call_id = new.tool_call_id) begin
   select raise(ignore) from audit

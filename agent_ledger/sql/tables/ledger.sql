@@ -48,7 +48,9 @@ create table ledger (
 ) strict;
 
 create index ledger_request_id on ledger (request_id);
-create index ledger_response_id on ledger (response_id) where response_id is not null;
+-- The last characters tell responses apart, and take half the space: ask for them and for the whole. The whole needs a
+-- plus before it where it is compared with a value: SQLite would put the value into the other condition too.
+create index ledger_response_id on ledger (substr(response_id, -8)) where response_id is not null;
 
 create trigger ledger_no_update before update on ledger begin
   select raise(abort, 'ledger rows are never changed: record a correction as another row');
@@ -61,6 +63,12 @@ end;
 -- INSERT OR REPLACE would remove a row without asking the trigger above.
 create trigger ledger_no_replace before insert on ledger when exists (select 1 from ledger where id = new.id) begin
   select raise(abort, 'ledger rows are never changed: record a correction as another row');
+end;
+
+-- Among rows that are summed already, a new one would be in no sum.
+create trigger ledger_ids_rise before insert on ledger
+when new.id > 0 and new.id <= (select ledger_row from rollup_state) begin
+  select raise(abort, 'ledger.id rises: leave it out, and the row gets the next one');
 end;
 
 -- The same row again: nothing to do, unless its time is the better one (see call_rank).
@@ -99,7 +107,13 @@ end;
 -- `call_rank` says which of the two counts, whatever order they came in.
 create trigger ledger_same_inference after insert on ledger
 when exists (select 1 from ledger where request_id = new.request_id and id <> new.id)
-  or exists (select 1 from ledger where response_id = new.response_id and id <> new.id)
+  or exists (
+    select 1 from ledger
+    where substr(response_id, -8) = substr(new.response_id, -8)
+      and +response_id = new.response_id
+      and response_id is not null
+      and id <> new.id
+  )
 begin
   insert into superseded_call (id, by_id, reason)
   select
@@ -123,7 +137,9 @@ begin
         and (response_id = new.response_id or response_id is null or new.response_id is null)
       union
       select id from ledger
-      where response_id = new.response_id
+      where substr(response_id, -8) = substr(new.response_id, -8)
+        and +response_id = new.response_id
+        and response_id is not null
         and length(new.response_id) >= 20
         and not (
           evidence in ('response', 'stream')
@@ -134,6 +150,23 @@ begin
     and (theirs.rank > ours.rank or theirs.id not in (select id from superseded_call))
   order by theirs.id
   on conflict (id) do nothing;
+end;
+
+-- Tool calls that were summed before the call that asked for them was here belong elsewhere now, see tool_attribution.
+create trigger ledger_moves_tool_calls before insert on ledger
+when exists (
+  select 1 from audit where request_id = new.request_id and id <= (select audit_reach from rollup_state)
+) begin
+  insert into tool_loose (id)
+  select id from audit
+  where request_id = new.request_id
+    and id <= (select audit_reach from rollup_state)
+    and id not in (select id from tool_loose)
+    and not exists (
+      select 1 from ledger
+      where request_id = new.request_id
+        and not exists (select 1 from superseded_call where superseded_call.id = ledger.id)
+    );
 end;
 
 -- A model, provider, tier or region not seen before: the library resolves its price, see rate_key.

@@ -13,3 +13,10 @@ end;
 create trigger superseded_tool_call_no_delete before delete on superseded_tool_call begin
   select raise(abort, 'which account counts is never changed by hand: record a better one');
 end;
+
+-- What counted when it was summed, and no longer does, leaves the sums at once.
+create trigger superseded_tool_call_leaves_rollups before insert on superseded_tool_call
+when new.id <= (select audit_reach from rollup_state) and new.id not in (select id from tool_loose)
+begin
+  insert into tool_loose (id) values (new.id);
+end;

@@ -13,6 +13,8 @@ create table tool_price (
   check (effective_to is null or effective_from < effective_to)
 ) strict;
 
+create index tool_price_tool on tool_price (tool, effective_from);
+
 create trigger tool_price_no_update before update on tool_price begin
   select raise(abort, 'tool prices are never changed: record a later row');
 end;

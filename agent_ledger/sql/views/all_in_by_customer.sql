@@ -2,7 +2,7 @@
 Which customer cost how much, all in? LLM calls, tool calls, and what nobody claimed of the bills.
 
 Grain: one row per customer.
-Reads: daily_all_in.
+Reads: all_in_part.
 Sums to: daily_all_in, exactly; every axis has the same total.
 
 customer_id     text     The customer, (unattributed) or (unallocated)
@@ -16,36 +16,41 @@ uncosted_calls  integer  Tool calls whose cost nobody says
 */
 with summed as (
   select
-    customer_id,
+    coalesce(customer_id, '(unattributed)') as customer_id,
     sum(calls) as calls,
     sum(tool_calls) as tool_calls,
-    -- What was not called costs nothing; what nobody knows the cost of is not nothing.
-    coalesce(sum(llm_4096ths), iif(sum(unpriced_calls) = 0, 0, null)) as llm_whole,
-    coalesce(sum(llm_picos), iif(sum(unpriced_calls) = 0, 0, null)) as llm_rest,
-    coalesce(sum(tool_4096ths), iif(sum(uncosted_calls) = 0, 0, null)) as tool_whole,
-    coalesce(sum(tool_picos), iif(sum(uncosted_calls) = 0, 0, null)) as tool_rest,
-    sum(coalesce(llm_4096ths + tool_4096ths, llm_4096ths, tool_4096ths)) as whole,
-    sum(coalesce(llm_picos + tool_picos, llm_picos, tool_picos)) as rest,
+    sum(llm_4096ths + llm_picos / 244140625) as llm_whole,
+    sum(llm_picos % 244140625) as llm_rest,
+    sum(tool_4096ths + tool_picos / 244140625) as tool_whole,
+    sum(tool_picos % 244140625) as tool_rest,
     sum(unpriced_calls) as unpriced_calls,
     sum(uncosted_calls) as uncosted_calls
-  from daily_all_in
+  from all_in_part
+  where grain in ('customer_month', 'call')
   group by 1
+),
+known as (
+  select
+    *,
+    coalesce(llm_whole + tool_whole, llm_whole, tool_whole) as whole,
+    coalesce(llm_rest + tool_rest, llm_rest, tool_rest) as rest
+  from summed
 )
 select
-  customer_id,
+  cast(customer_id as text) as customer_id,
   cast(calls as integer) as calls,
   cast(tool_calls as integer) as tool_calls,
-  -- The nearest double, see daily_cost.
-  cast(iif(
+  -- The nearest double, see daily_cost. What was not called costs nothing; what nobody knows the cost of is not nothing.
+  cast(coalesce(iif(
     abs(llm_whole + llm_rest / 244140625) < 36893488,
     (llm_whole * 244140625 + llm_rest) / 1e12,
     (llm_whole + llm_rest / 244140625) / 4096.0 + llm_rest % 244140625 / 1e12
-  ) as real) as llm_usd,
-  cast(iif(
+  ), iif(unpriced_calls = 0, 0, null)) as real) as llm_usd,
+  cast(coalesce(iif(
     abs(tool_whole + tool_rest / 244140625) < 36893488,
     (tool_whole * 244140625 + tool_rest) / 1e12,
     (tool_whole + tool_rest / 244140625) / 4096.0 + tool_rest % 244140625 / 1e12
-  ) as real) as tool_usd,
+  ), iif(uncosted_calls = 0, 0, null)) as real) as tool_usd,
   cast(iif(
     abs(whole + rest / 244140625) < 36893488,
     (whole * 244140625 + rest) / 1e12,
@@ -53,4 +58,4 @@ select
   ) as real) as all_in_usd,
   cast(unpriced_calls as integer) as unpriced_calls,
   cast(uncosted_calls as integer) as uncosted_calls
-from summed
+from known

@@ -5,7 +5,7 @@ Where several observers recorded one response under ids of their own, its tool c
 Tool calls without a request are not here, nor is what no call claimed of the bills.
 
 Grain: one row per request_id of LLM calls and tool calls.
-Reads: call_cost, tool_cost.
+Reads: call_cost, tool_cost, audit, ledger, tool_orphan, rollup_state.
 
 request_id      text     The request
 agent_id        text     Who made it; the first, where several did
@@ -19,49 +19,89 @@ unpriced_calls  integer  LLM calls whose cost is not known
 uncosted_calls  integer  Tool calls whose cost nobody says
 */
 with parts as (
-  select request_id, id as place, agent_id, customer_id, 1 as calls, 0 as tool_calls, cost_picos as llm_picos, null as tool_picos
-  from call_cost
-  union all
-  select request_id, 4611686018427387904 + id, agent_id, customer_id, 0, 1, null, cost_picos  -- after all LLM calls
-  from tool_cost
-  where request_id is not null
-),
-summed as (
   select
     request_id,
-    min(place),  -- SQLite takes the bare columns below from the row with the minimum
+    min(id),  -- SQLite takes the bare columns below from the row with the minimum
     agent_id,
     customer_id,
-    sum(calls) as calls,
-    sum(tool_calls) as tool_calls,
-    coalesce(sum(llm_picos / 244140625), iif(sum(calls) = 0, 0, null)) as llm_whole,
-    coalesce(sum(llm_picos % 244140625), iif(sum(calls) = 0, 0, null)) as llm_rest,
-    coalesce(sum(tool_picos / 244140625), iif(sum(tool_calls) = 0, 0, null)) as tool_whole,
-    coalesce(sum(tool_picos % 244140625), iif(sum(tool_calls) = 0, 0, null)) as tool_rest,
-    sum(coalesce(llm_picos, tool_picos) / 244140625) as whole,
-    sum(coalesce(llm_picos, tool_picos) % 244140625) as rest,
-    sum(calls) - count(llm_picos) as unpriced_calls,
-    sum(tool_calls) - count(tool_picos) as uncosted_calls
-  from parts
+    count(*) as calls,
+    sum(cost_picos / 244140625) as llm_whole,
+    sum(cost_picos % 244140625) as llm_rest,
+    count(*) - count(cost_picos) as unpriced_calls,
+    (
+      select json_array(
+        count(*), count(*) - count(used.cost_picos), sum(used.cost_picos / 244140625), sum(used.cost_picos % 244140625)
+      )
+      from tool_cost as used
+      where used.request_id = call_cost.request_id
+        and used.id in (
+          select audit.id from audit where audit.request_id = call_cost.request_id
+          union
+          select audit.id  -- under the ids of other observers of the same responses, see ledger_same_inference
+          from ledger as counted
+          join ledger as other
+            on substr(other.response_id, -8) = substr(counted.response_id, -8)
+            and other.response_id = counted.response_id
+            and other.request_id <> counted.request_id
+          join audit on audit.request_id = other.request_id
+          where counted.request_id = call_cost.request_id and length(counted.response_id) >= 20
+        )
+    ) as tools
+  from call_cost
   group by request_id
+  union all
+  select
+    audit.request_id,
+    min(audit.id),
+    used.agent_id,
+    null,
+    0,
+    null,
+    null,
+    0,
+    json_array(
+      count(*), count(*) - count(used.cost_picos), sum(used.cost_picos / 244140625), sum(used.cost_picos % 244140625)
+    )
+  from audit
+  join tool_cost as used on used.id = audit.id
+  where (audit.id in (select id from tool_orphan) or audit.id > (select audit_row from rollup_state))
+    and audit.request_id is not null
+    and not exists (select 1 from ledger where ledger.request_id = audit.request_id)
+  group by audit.request_id
+),
+read as (
+  select
+    *,
+    json_extract(tools, '$[0]') as tool_calls,
+    json_extract(tools, '$[1]') as uncosted_calls,
+    json_extract(tools, '$[2]') as tool_whole,
+    json_extract(tools, '$[3]') as tool_rest
+  from parts
+),
+known as (
+  select
+    *,
+    coalesce(llm_whole + tool_whole, llm_whole, tool_whole) as whole,
+    coalesce(llm_rest + tool_rest, llm_rest, tool_rest) as rest
+  from read
 )
 select
-  cast(request_id as text) as request_id,
-  cast(agent_id as text) as agent_id,
-  cast(customer_id as text) as customer_id,
+  request_id,
+  agent_id,
+  customer_id,
   cast(calls as integer) as calls,
   cast(tool_calls as integer) as tool_calls,
   -- The nearest double, see daily_cost.
-  cast(iif(
+  cast(coalesce(iif(
     abs(llm_whole + llm_rest / 244140625) < 36893488,
     (llm_whole * 244140625 + llm_rest) / 1e12,
     (llm_whole + llm_rest / 244140625) / 4096.0 + llm_rest % 244140625 / 1e12
-  ) as real) as llm_usd,
-  cast(iif(
+  ), iif(calls = 0, 0, null)) as real) as llm_usd,
+  cast(coalesce(iif(
     abs(tool_whole + tool_rest / 244140625) < 36893488,
     (tool_whole * 244140625 + tool_rest) / 1e12,
     (tool_whole + tool_rest / 244140625) / 4096.0 + tool_rest % 244140625 / 1e12
-  ) as real) as tool_usd,
+  ), iif(tool_calls = 0, 0, null)) as real) as tool_usd,
   cast(iif(
     abs(whole + rest / 244140625) < 36893488,
     (whole * 244140625 + rest) / 1e12,
@@ -69,4 +109,4 @@ select
   ) as real) as all_in_usd,
   cast(unpriced_calls as integer) as unpriced_calls,
   cast(uncosted_calls as integer) as uncosted_calls
-from summed
+from known

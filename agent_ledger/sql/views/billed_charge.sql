@@ -44,13 +44,7 @@ with valued as (
     )) as picos
   from charge
   join delivery on delivery.id = charge.delivery_id
-  where not exists (
-    select 1 from delivery as later
-    where later.bill = delivery.bill
-      and later.billing_period = delivery.billing_period
-      and later.content = delivery.content
-      and later.id > delivery.id
-  )
+  where delivery.id in (select max(id) from delivery group by bill, billing_period, content)
 )
 select
   id,

@@ -104,7 +104,15 @@ decided as (
   from added
 ),
 costed as (
-  select *, iif(source = 'reported', cast(round(reported_cost_usd * 1e12) as integer), picos) as cost from decided
+  select
+    *,
+    -- As `source` says; SQLite would work everything out twice to ask it.
+    iif(
+      reported_cost_usd > 0 and (picos is null or anomaly is not null),
+      cast(round(reported_cost_usd * 1e12) as integer),
+      picos
+    ) as cost
+  from decided
 )
 select
   costed.id,

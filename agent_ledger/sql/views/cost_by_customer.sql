@@ -2,7 +2,7 @@
 On whose behalf was the money spent? LLM calls only.
 
 Grain: one row per customer_id.
-Reads: daily_cost.
+Reads: usage_cost.
 Sums to: call_cost, exactly; every axis has the same total.
 
 customer_id         text     On whose behalf, or (unattributed)
@@ -16,20 +16,21 @@ unpriced_calls      integer  Calls whose cost is not known, so not in cost_usd
 */
 with summed as (
   select
-    customer_id,
+    coalesce(customer_id, '(unattributed)') as customer_id,
     sum(calls) as calls,
     sum(prompt_tokens) as prompt_tokens,
     sum(cache_read_tokens) as cache_read_tokens,
     sum(cache_write_tokens) as cache_write_tokens,
     sum(completion_tokens) as completion_tokens,
-    sum(cost_4096ths) as whole,
-    sum(cost_picos) as rest,
-    sum(unpriced_calls) as unpriced_calls
-  from daily_cost
+    sum(cost_4096ths + cost_picos / 244140625) as whole,
+    sum(cost_picos % 244140625) as rest,
+    sum(iif(cost_picos is null, calls, 0)) as unpriced_calls
+  from usage_cost
+  where grain in ('customer_month', 'call')
   group by 1
 )
 select
-  customer_id,
+  cast(customer_id as text) as customer_id,
   cast(calls as integer) as calls,
   cast(prompt_tokens as integer) as prompt_tokens,
   cast(cache_read_tokens as integer) as cache_read_tokens,

@@ -2,7 +2,7 @@
 What was spent each day? LLM calls only.
 
 Grain: one row per day.
-Reads: daily_cost.
+Reads: usage_cost.
 Sums to: call_cost, exactly; every axis has the same total.
 
 day                 text     UTC day, YYYY-MM-DD
@@ -16,20 +16,21 @@ unpriced_calls      integer  Calls whose cost is not known, so not in cost_usd
 */
 with summed as (
   select
-    day,
+    substr(bucket, 1, 10) as day,
     sum(calls) as calls,
     sum(prompt_tokens) as prompt_tokens,
     sum(cache_read_tokens) as cache_read_tokens,
     sum(cache_write_tokens) as cache_write_tokens,
     sum(completion_tokens) as completion_tokens,
-    sum(cost_4096ths) as whole,
-    sum(cost_picos) as rest,
-    sum(unpriced_calls) as unpriced_calls
-  from daily_cost
+    sum(cost_4096ths + cost_picos / 244140625) as whole,
+    sum(cost_picos % 244140625) as rest,
+    sum(iif(cost_picos is null, calls, 0)) as unpriced_calls
+  from usage_cost
+  where grain in ('day', 'call')
   group by 1
 )
 select
-  day,
+  cast(day as text) as day,
   cast(calls as integer) as calls,
   cast(prompt_tokens as integer) as prompt_tokens,
   cast(cache_read_tokens as integer) as cache_read_tokens,

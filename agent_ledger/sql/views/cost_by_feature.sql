@@ -2,7 +2,7 @@
 Which feature of the product spent the money? LLM calls only.
 
 Grain: one row per feature.
-Reads: daily_cost.
+Reads: usage_cost.
 Sums to: call_cost, exactly; every axis has the same total.
 
 feature             text     Stamped on the call, else the agent's at that time, or (unattributed)
@@ -16,20 +16,21 @@ unpriced_calls      integer  Calls whose cost is not known, so not in cost_usd
 */
 with summed as (
   select
-    feature,
+    coalesce(feature, '(unattributed)') as feature,
     sum(calls) as calls,
     sum(prompt_tokens) as prompt_tokens,
     sum(cache_read_tokens) as cache_read_tokens,
     sum(cache_write_tokens) as cache_write_tokens,
     sum(completion_tokens) as completion_tokens,
-    sum(cost_4096ths) as whole,
-    sum(cost_picos) as rest,
-    sum(unpriced_calls) as unpriced_calls
-  from daily_cost
+    sum(cost_4096ths + cost_picos / 244140625) as whole,
+    sum(cost_picos % 244140625) as rest,
+    sum(iif(cost_picos is null, calls, 0)) as unpriced_calls
+  from usage_cost
+  where grain in ('month', 'call')
   group by 1
 )
 select
-  feature,
+  cast(feature as text) as feature,
   cast(calls as integer) as calls,
   cast(prompt_tokens as integer) as prompt_tokens,
   cast(cache_read_tokens as integer) as cache_read_tokens,

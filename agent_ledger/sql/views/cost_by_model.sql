@@ -2,7 +2,7 @@
 Which model was the money spent on? LLM calls only.
 
 Grain: one row per model.
-Reads: daily_cost.
+Reads: usage_cost.
 Sums to: call_cost, exactly; every axis has the same total.
 
 model               text     The model that answered
@@ -22,10 +22,11 @@ with summed as (
     sum(cache_read_tokens) as cache_read_tokens,
     sum(cache_write_tokens) as cache_write_tokens,
     sum(completion_tokens) as completion_tokens,
-    sum(cost_4096ths) as whole,
-    sum(cost_picos) as rest,
-    sum(unpriced_calls) as unpriced_calls
-  from daily_cost
+    sum(cost_4096ths + cost_picos / 244140625) as whole,
+    sum(cost_picos % 244140625) as rest,
+    sum(iif(cost_picos is null, calls, 0)) as unpriced_calls
+  from usage_cost
+  where grain in ('month', 'call')
   group by 1
 )
 select

@@ -2,7 +2,7 @@
 Which tools cost how much? Reported, priced, or from the cloud bill.
 
 Grain: one row per server and tool.
-Reads: daily_tool_cost.
+Reads: tool_usage_cost.
 Sums to: tool_cost, exactly.
 
 server          text     Who offers the tool, or (unattributed)
@@ -14,18 +14,19 @@ cost_usd        real     US dollars. NULL: no call has a cost
 */
 with summed as (
   select
-    server,
+    coalesce(server, '(unattributed)') as server,
     tool,
     sum(calls) as calls,
     sum(failed_calls) as failed_calls,
     sum(uncosted_calls) as uncosted_calls,
-    sum(cost_4096ths) as whole,
-    sum(cost_picos) as rest
-  from daily_tool_cost
+    sum(cost_4096ths + cost_picos / 244140625) as whole,
+    sum(cost_picos % 244140625) as rest
+  from tool_usage_cost
+  where grain in ('month', 'call')
   group by 1, 2
 )
 select
-  server,
+  cast(server as text) as server,
   tool,
   cast(calls as integer) as calls,
   cast(failed_calls as integer) as failed_calls,

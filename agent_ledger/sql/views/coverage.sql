@@ -2,7 +2,7 @@
 How much of the ledger do the figures cover? Read it beside every total.
 
 Grain: one row.
-Reads: call_cost, tool_cost, billed_charge, allocated_charge, unallocated_charge.
+Reads: usage_cost, forgotten_moment, tool_usage_cost, billed_charge, allocated_charge, unallocated_charge.
 
 calls                    integer  Inferences that count
 priced_calls             integer  Those whose cost is known
@@ -26,27 +26,58 @@ unallocated_usd          real     US dollars of these lines that no tool call ta
 unconverted_charges      integer  Lines in a currency without exchange rate: they are in no sum
 billed_through           text     The end of the last period whose use a cloud bill covers. NULL: no bill was imported
 */
-with total as (
+with summed as (
+  -- The rows by customer only for those that are nobody's.
   select
-    count(*) as calls,
-    count(cost_picos) as priced_calls,
-    sum(coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0)) as tokens,
-    sum(iif(cost_picos is null, 0, coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0))) as priced_tokens,
-    coalesce(sum(cost_source = 'estimated'), 0) as estimated_calls,
-    sum(cost_picos / 244140625) as whole,
-    sum(cost_picos % 244140625) as rest,
-    sum(iif(team is null, 0, cost_picos / 244140625)) as team_whole,
-    sum(iif(team is null, 0, cost_picos % 244140625)) as team_rest,
-    sum(iif(feature is null, 0, cost_picos / 244140625)) as feature_whole,
-    sum(iif(feature is null, 0, cost_picos % 244140625)) as feature_rest,
-    sum(iif(customer_id is null, 0, cost_picos / 244140625)) as customer_whole,
-    sum(iif(customer_id is null, 0, cost_picos % 244140625)) as customer_rest,
-    min(ts) as first_ts,
-    max(ts) as last_ts
-  from call_cost
+    sum(iif(grain = 'customer_month', 0, calls)) as calls,
+    sum(iif(grain = 'customer_month' or cost_picos is null, 0, calls)) as priced_calls,
+    sum(iif(grain = 'customer_month', 0, coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0))) as tokens,
+    sum(iif(
+      grain = 'customer_month' or cost_picos is null, 0, coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0)
+    )) as priced_tokens,
+    sum(iif(grain <> 'customer_month' and cost_source = 'estimated', calls, 0)) as estimated_calls,
+    sum(iif(grain = 'customer_month', null, cost_4096ths + cost_picos / 244140625)) as whole,
+    sum(iif(grain = 'customer_month', null, cost_picos % 244140625)) as rest,
+    sum(iif(grain = 'customer_month' or team is null, 0, cost_4096ths + cost_picos / 244140625)) as team_whole,
+    sum(iif(grain = 'customer_month' or team is null, 0, cost_picos % 244140625)) as team_rest,
+    sum(iif(grain = 'customer_month' or feature is null, 0, cost_4096ths + cost_picos / 244140625)) as feature_whole,
+    sum(iif(grain = 'customer_month' or feature is null, 0, cost_picos % 244140625)) as feature_rest,
+    coalesce(sum(iif(grain = 'month' or customer_id is not null, 0, cost_4096ths + cost_picos / 244140625)), 0) as nobody_whole,
+    coalesce(sum(iif(grain = 'month' or customer_id is not null, 0, cost_picos % 244140625)), 0) as nobody_rest,
+    min(first_ts) as first_ts,
+    max(last_ts) as last_ts
+  from usage_cost
+  where grain in ('month', 'customer_month', 'call') and (grain <> 'customer_month' or customer_id is null)
+),
+forgotten as (
+  select min(first_ts) as first_ts, max(last_ts) as last_ts from forgotten_moment
+),
+total as (
+  select
+    coalesce(calls, 0) as calls,
+    coalesce(priced_calls, 0) as priced_calls,
+    tokens,
+    priced_tokens,
+    coalesce(estimated_calls, 0) as estimated_calls,
+    whole,
+    rest,
+    -- The same amount is always the same two numbers, so that a share of all is 1.
+    whole + rest / 244140625 as all_whole,
+    rest % 244140625 as all_rest,
+    team_whole + team_rest / 244140625 as team_whole,
+    team_rest % 244140625 as team_rest,
+    feature_whole + feature_rest / 244140625 as feature_whole,
+    feature_rest % 244140625 as feature_rest,
+    whole - nobody_whole + (rest - nobody_rest) / 244140625 - ((rest - nobody_rest) % 244140625 < 0) as customer_whole,
+    (rest - nobody_rest) % 244140625 + iif((rest - nobody_rest) % 244140625 < 0, 244140625, 0) as customer_rest,
+    coalesce(min(summed.first_ts, forgotten.first_ts), summed.first_ts, forgotten.first_ts) as first_ts,
+    coalesce(max(summed.last_ts, forgotten.last_ts), summed.last_ts, forgotten.last_ts) as last_ts
+  from summed, forgotten
 ),
 called as (
-  select count(*) as tool_calls, count(*) - count(cost_picos) as uncosted_tool_calls from tool_cost
+  select coalesce(sum(calls), 0) as tool_calls, coalesce(sum(uncosted_calls), 0) as uncosted_tool_calls
+  from tool_usage_cost
+  where grain in ('month', 'call')
 ),
 charged as (
   select
@@ -91,9 +122,9 @@ select
     (whole * 244140625 + rest) / 1e12,
     (whole + rest / 244140625) / 4096.0 + rest % 244140625 / 1e12
   ) as real) as cost_usd,
-  cast((team_whole / 4096.0 + team_rest / 1e12) / nullif(whole / 4096.0 + rest / 1e12, 0) as real) as team_cost_share,
-  cast((feature_whole / 4096.0 + feature_rest / 1e12) / nullif(whole / 4096.0 + rest / 1e12, 0) as real) as feature_cost_share,
-  cast((customer_whole / 4096.0 + customer_rest / 1e12) / nullif(whole / 4096.0 + rest / 1e12, 0) as real) as customer_cost_share,
+  cast((team_whole / 4096.0 + team_rest / 1e12) / nullif(all_whole / 4096.0 + all_rest / 1e12, 0) as real) as team_cost_share,
+  cast((feature_whole / 4096.0 + feature_rest / 1e12) / nullif(all_whole / 4096.0 + all_rest / 1e12, 0) as real) as feature_cost_share,
+  cast((customer_whole / 4096.0 + customer_rest / 1e12) / nullif(all_whole / 4096.0 + all_rest / 1e12, 0) as real) as customer_cost_share,
   cast(first_ts as text) as first_ts,
   cast(last_ts as text) as last_ts,
   cast(tool_calls as integer) as tool_calls,

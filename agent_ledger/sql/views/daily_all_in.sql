@@ -1,12 +1,15 @@
 /*
-What was spent on everything, per UTC day and by every axis at once? The cube that the all_in_by_… views add up.
+What was spent on everything, per UTC day and by every axis at once?
+
+To be summed: in a ledger that is compacted there may be several rows for one combination, see daily_cost. In a large one
+ask for some days, agents or customers.
 
 LLM calls at their price, tool calls at their cost, and what no call claimed of the bills under the key (unallocated).
 Charges in a currency without exchange rate are in no sum; coverage counts them.
 
-Grain: one row per day, agent_id, team, feature and customer_id.
-Reads: daily_cost, daily_tool_cost, unallocated_charge.
-Sums to: daily_cost, daily_tool_cost and unallocated_charge together, exactly.
+Grain: one row per day, agent_id, team, feature and customer_id, and what else their cost depends on.
+Reads: all_in_part.
+Sums to: all_in_part, exactly.
 
 day             text     UTC day, YYYY-MM-DD; of unallocated charges the day on which their period begins
 agent_id        text     Or (unattributed), or (unallocated)
@@ -22,32 +25,58 @@ tool_picos      integer  Second part. NULL: no cost is known
 unpriced_calls  integer  LLM calls whose cost is not known
 uncosted_calls  integer  Tool calls whose cost nobody says
 */
-with parts as (
-  select day, agent_id, team, feature, customer_id, calls, 0 as tool_calls, cost_4096ths as llm_4096ths, cost_picos as llm_picos,
-    null as tool_4096ths, null as tool_picos, unpriced_calls, 0 as uncosted_calls
-  from daily_cost
+with later as (
+  select
+    substr(bucket, 1, 10) as day,
+    agent_id,
+    coalesce(team, '(unattributed)') as team,
+    coalesce(feature, '(unattributed)') as feature,
+    coalesce(customer_id, '(unattributed)') as customer_id,
+    sum(calls) as calls,
+    sum(tool_calls) as tool_calls,
+    sum(llm_4096ths + llm_picos / 244140625) as llm_whole,
+    sum(llm_picos % 244140625) as llm_rest,
+    sum(tool_4096ths + tool_picos / 244140625) as tool_whole,
+    sum(tool_picos % 244140625) as tool_rest,
+    sum(unpriced_calls) as unpriced_calls,
+    sum(uncosted_calls) as uncosted_calls
+  from all_in_part
+  where grain = 'call'
+  group by 1, 2, 3, 4, 5
+),
+summed as (
+  -- Not grouped, see daily_cost.
+  select
+    bucket as day,
+    agent_id,
+    coalesce(team, '(unattributed)') as team,
+    coalesce(feature, '(unattributed)') as feature,
+    coalesce(customer_id, '(unattributed)') as customer_id,
+    calls,
+    tool_calls,
+    llm_4096ths + llm_picos / 244140625 as llm_whole,
+    llm_picos % 244140625 as llm_rest,
+    tool_4096ths + tool_picos / 244140625 as tool_whole,
+    tool_picos % 244140625 as tool_rest,
+    unpriced_calls,
+    uncosted_calls
+  from all_in_part
+  where grain = 'agent_customer'
   union all
-  select day, agent_id, team, feature, customer_id, 0, calls, null, null, cost_4096ths, cost_picos, 0, uncosted_calls
-  from daily_tool_cost
-  union all
-  select substr(period_start, 1, 10), '(unallocated)', '(unallocated)', '(unallocated)', '(unallocated)', 0, 0, null, null,
-    cost_picos / 244140625, cost_picos % 244140625, 0, 0
-  from unallocated_charge
-  where cost_picos is not null
+  select * from later
 )
 select
-  cast(day as text) as day,
-  cast(agent_id as text) as agent_id,
+  day,
+  agent_id,
   cast(team as text) as team,
   cast(feature as text) as feature,
   cast(customer_id as text) as customer_id,
-  cast(sum(calls) as integer) as calls,
-  cast(sum(tool_calls) as integer) as tool_calls,
-  cast(sum(llm_4096ths) as integer) as llm_4096ths,
-  cast(sum(llm_picos) as integer) as llm_picos,
-  cast(sum(tool_4096ths) as integer) as tool_4096ths,
-  cast(sum(tool_picos) as integer) as tool_picos,
-  cast(sum(unpriced_calls) as integer) as unpriced_calls,
-  cast(sum(uncosted_calls) as integer) as uncosted_calls
-from parts
-group by 1, 2, 3, 4, 5
+  cast(calls as integer) as calls,
+  cast(tool_calls as integer) as tool_calls,
+  cast(llm_whole + llm_rest / 244140625 as integer) as llm_4096ths,
+  cast(llm_rest % 244140625 as integer) as llm_picos,
+  cast(tool_whole + tool_rest / 244140625 as integer) as tool_4096ths,
+  cast(tool_rest % 244140625 as integer) as tool_picos,
+  cast(unpriced_calls as integer) as unpriced_calls,
+  cast(uncosted_calls as integer) as uncosted_calls
+from summed

@@ -1,8 +1,11 @@
 /*
-What was spent on LLM calls, per UTC day and by every axis at once? The cube that the cost_by_… views add up.
+What was spent on LLM calls, per UTC day and by every axis at once?
 
-Grain: one row per day, agent_id, team, feature, customer_id, provider and model.
-Reads: call_cost.
+To be summed: in a ledger that is compacted there may be several rows for one combination, of different service tiers, or
+price bands, or for the calls that are not compacted yet. In a large one ask for some days, agents or customers.
+
+Grain: one row per day, agent_id, team, feature, customer_id, provider, model, and what else their price depends on.
+Reads: rollup_cost, usage_cost, compacted.
 Sums to: call_cost, exactly.
 
 day                 text     UTC day, YYYY-MM-DD
@@ -22,33 +25,57 @@ unpriced_calls      integer  Calls whose cost is not known, so not in cost_usd
 cost_4096ths        integer  cost_usd exactly, first part: whole 4096ths of a dollar, exact in binary. NULL: all are unpriced
 cost_picos          integer  cost_usd exactly, second part: the remaining pico-dollars (1e-12 USD). NULL: all are unpriced
 */
-with summed as (
+with later as (
   select
-    substr(ts, 1, 10) as day,
+    substr(bucket, 1, 10) as day,
     agent_id,
     coalesce(team, '(unattributed)') as team,
     coalesce(feature, '(unattributed)') as feature,
     coalesce(customer_id, '(unattributed)') as customer_id,
     coalesce(provider, '(unattributed)') as provider,
     model,
-    count(*) as calls,
+    sum(calls) as calls,
     sum(prompt_tokens) as prompt_tokens,
-    sum(coalesce(cache_read_tokens, 0)) as cache_read_tokens,
-    sum(coalesce(cache_write_tokens, 0)) as cache_write_tokens,
+    sum(cache_read_tokens) as cache_read_tokens,
+    sum(cache_write_tokens) as cache_write_tokens,
     sum(completion_tokens) as completion_tokens,
-    sum(cost_picos is null) as unpriced_calls,
+    sum(iif(cost_picos is null, calls, 0)) as unpriced_calls,
     -- Two integer sums are exact where one would overflow at 9 million dollars and a float would round.
-    sum(cost_picos / 244140625) as whole,
+    sum(cost_4096ths + cost_picos / 244140625) as whole,
     sum(cost_picos % 244140625) as rest
-  from call_cost
+  from usage_cost
+  where grain = 'call'
   group by 1, 2, 3, 4, 5, 6, 7
+),
+summed as (
+  -- Not grouped, so that SQLite takes filters to the table, and the first rows come at once.
+  select
+    bucket as day,
+    agent_id,
+    coalesce(team, '(unattributed)') as team,
+    coalesce(feature, '(unattributed)') as feature,
+    customer as customer_id,
+    coalesce(provider, '(unattributed)') as provider,
+    model,
+    calls,
+    prompt_tokens,
+    cache_read_tokens,
+    cache_write_tokens,
+    completion_tokens,
+    iif(cost_picos is null, calls, 0) as unpriced_calls,
+    cost_4096ths as whole,
+    cost_picos as rest
+  from rollup_cost
+  where grain = 'agent_customer' and (select ledger_row from compacted) > 0
+  union all
+  select * from later
 )
 select
-  cast(day as text) as day,
+  day,
   agent_id,
   cast(team as text) as team,
   cast(feature as text) as feature,
-  cast(customer_id as text) as customer_id,
+  customer_id,
   cast(provider as text) as provider,
   model,
   cast(calls as integer) as calls,
@@ -63,6 +90,6 @@ select
     (whole + rest / 244140625) / 4096.0 + rest % 244140625 / 1e12
   ) as real) as cost_usd,
   cast(unpriced_calls as integer) as unpriced_calls,
-  cast(whole as integer) as cost_4096ths,
-  cast(rest as integer) as cost_picos
+  cast(whole + rest / 244140625 as integer) as cost_4096ths,
+  cast(rest % 244140625 as integer) as cost_picos
 from summed

@@ -1,8 +1,11 @@
 /*
-What did tool calls cost, per UTC day and by every axis at once? The cube that cost_by_tool and the all_in_… views add up.
+What did tool calls cost, per UTC day and by every axis at once?
 
-Grain: one row per day, agent_id, team, feature, customer_id, server and tool.
-Reads: tool_cost.
+To be summed: in a ledger that is compacted there may be several rows for one combination, see daily_cost. In a large one
+ask for some days, agents or customers.
+
+Grain: one row per day, agent_id, team, feature, customer_id, server and tool, and what else their cost depends on.
+Reads: tool_usage_cost.
 Sums to: tool_cost, exactly.
 
 day             text     UTC day, YYYY-MM-DD
@@ -19,26 +22,47 @@ cost_usd        real     US dollars. NULL: no call has a cost
 cost_4096ths    integer  cost_usd exactly, first part: whole 4096ths of a dollar. NULL: no call has a cost
 cost_picos      integer  cost_usd exactly, second part: the remaining pico-dollars (1e-12 USD). NULL: no call has a cost
 */
-with summed as (
+with later as (
   select
-    substr(ts, 1, 10) as day,
+    substr(bucket, 1, 10) as day,
     agent_id,
     coalesce(team, '(unattributed)') as team,
     coalesce(feature, '(unattributed)') as feature,
     coalesce(customer_id, '(unattributed)') as customer_id,
     coalesce(server, '(unattributed)') as server,
     tool,
-    count(*) as calls,
-    sum(coalesce(status = 'error', 0)) as failed_calls,
-    sum(cost_picos is null) as uncosted_calls,
+    sum(calls) as calls,
+    sum(failed_calls) as failed_calls,
+    sum(uncosted_calls) as uncosted_calls,
     -- Two integer sums, see daily_cost.
-    sum(cost_picos / 244140625) as whole,
+    sum(cost_4096ths + cost_picos / 244140625) as whole,
     sum(cost_picos % 244140625) as rest
-  from tool_cost
+  from tool_usage_cost
+  where grain = 'call'
   group by 1, 2, 3, 4, 5, 6, 7
+),
+summed as (
+  -- Not grouped, see daily_cost.
+  select
+    bucket as day,
+    agent_id,
+    coalesce(team, '(unattributed)') as team,
+    coalesce(feature, '(unattributed)') as feature,
+    coalesce(customer_id, '(unattributed)') as customer_id,
+    coalesce(server, '(unattributed)') as server,
+    tool,
+    calls,
+    failed_calls,
+    uncosted_calls,
+    cost_4096ths + cost_picos / 244140625 as whole,
+    cost_picos % 244140625 as rest
+  from tool_usage_cost
+  where grain = 'agent_customer'
+  union all
+  select * from later
 )
 select
-  cast(day as text) as day,
+  day,
   agent_id,
   cast(team as text) as team,
   cast(feature as text) as feature,
@@ -54,6 +78,6 @@ select
     (whole * 244140625 + rest) / 1e12,
     (whole + rest / 244140625) / 4096.0 + rest % 244140625 / 1e12
   ) as real) as cost_usd,
-  cast(whole as integer) as cost_4096ths,
-  cast(rest as integer) as cost_picos
+  cast(whole + rest / 244140625 as integer) as cost_4096ths,
+  cast(rest % 244140625 as integer) as cost_picos
 from summed

@@ -4,8 +4,10 @@ What was spent, in the columns of FOCUS 1.2, for the tools of finance? agent-led
 One price per row: calls of a day whose unit price differs are different rows, so that quantity times unit price is the cost.
 Calls without a price, tool calls without a cost and charges without an exchange rate have no row: their cost is not zero.
 
-Grain: one row per day, agent, team, feature, customer, provider, model, tier, region, kind of tokens and price; per tool; per allocated part; per unallocated rest.
-Reads: call_cost, tool_cost, allocation, allocation_rest, charge, delivery, unallocated_charge, billed_charge.
+Rows are not added up further than they are in the rollups; the export adds up those that differ in amounts only.
+
+Grain: one row per row of token_cost; per tool call with a cost of its own; per allocated part; per unallocated rest.
+Reads: token_cost, tool_cost, allocation, allocation_rest, charge, delivery, unallocated_charge, billed_charge.
 Sums to: daily_all_in, exactly (x_BilledPicos).
 
 BillingPeriodStart      text     First day of the month, of bill lines the month of the bill: YYYY-MM-DDTHH:MM:SSZ
@@ -66,9 +68,9 @@ x_UnallocatedReason     text     Why no tool call takes it. NULL: not unallocate
 x_UnitPicos             integer  ListUnitPrice exactly, in pico-dollars (1e-12 USD). NULL: as ListUnitPrice
 x_BilledPicos           integer  BilledCost exactly, in pico-dollars (1e-12 USD)
 */
-with day_calls as (
+with call_rows as (
   select
-    substr(ts, 1, 10) as day,
+    day,
     agent_id,
     coalesce(team, '(unattributed)') as team,
     coalesce(feature, '(unattributed)') as feature,
@@ -79,105 +81,60 @@ with day_calls as (
     region,
     cost_source,
     price_source,
-    -- What a call was charged is a whole multiple of its unit price, so this is the unit price. NULL: none used.
-    input_picos / nullif(prompt_tokens - coalesce(cache_read_tokens, 0) - coalesce(cache_write_tokens, 0), 0) as input_price,
-    cache_read_picos / nullif(cache_read_tokens, 0) as cache_read_price,
-    cache_write_picos / nullif(cache_write_tokens - coalesce(cache_write_1h_tokens, 0), 0) as cache_write_price,
-    cache_write_1h_picos / nullif(cache_write_1h_tokens, 0) as cache_write_1h_price,
-    output_picos / nullif(completion_tokens - coalesce(reasoning_tokens, 0), 0) as output_price,
-    reasoning_picos / nullif(reasoning_tokens, 0) as reasoning_price,
-    web_search_picos / nullif(web_search_requests, 0) as web_search_price,
-    request_picos as request_price,
-    count(*) as calls,
-    sum(prompt_tokens - coalesce(cache_read_tokens, 0) - coalesce(cache_write_tokens, 0)) as input_used,
-    sum(cache_read_tokens) as cache_read_used,
-    sum(cache_write_tokens - coalesce(cache_write_1h_tokens, 0)) as cache_write_used,
-    sum(cache_write_1h_tokens) as cache_write_1h_used,
-    sum(completion_tokens - coalesce(reasoning_tokens, 0)) as output_used,
-    sum(reasoning_tokens) as reasoning_used,
-    sum(web_search_requests) as web_search_used,
-    sum(input_picos) as input_picos,
-    sum(cache_read_picos) as cache_read_picos,
-    sum(cache_write_picos) as cache_write_picos,
-    sum(cache_write_1h_picos) as cache_write_1h_picos,
-    sum(output_picos) as output_picos,
-    sum(reasoning_picos) as reasoning_picos,
-    sum(web_search_picos) as web_search_picos,
-    sum(request_picos) as request_picos,
-    sum(units_picos) as units_picos,
-    sum(cost_picos) as cost_picos
-  from call_cost
-  where cost_picos is not null
-  group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19
-),
-kind as (
-  select 'input' as token_type, 'Input' as meter, 'Tokens' as unit
-  union all select 'cache_read', 'Cache reads', 'Tokens'
-  union all select 'cache_write', 'Cache writes', 'Tokens'
-  union all select 'cache_write_1h', 'Cache writes for 1 hour', 'Tokens'
-  union all select 'output', 'Output', 'Tokens'
-  union all select 'reasoning', 'Reasoning', 'Tokens'
-  union all select 'web_search', 'Web searches', 'Requests'
-  union all select 'request', 'Fee per call', 'Requests'
-  union all select 'units', 'Other units', 'Requests'
-  union all select 'whole', 'As the provider reports it', 'Requests'
-),
-parts as (
-  select
-    day_calls.*,
-    kind.*,
+    token_type,
     case token_type
-      when 'input' then input_used
-      when 'cache_read' then cache_read_used
-      when 'cache_write' then cache_write_used
-      when 'cache_write_1h' then cache_write_1h_used
-      when 'output' then output_used
-      when 'reasoning' then reasoning_used
-      when 'web_search' then web_search_used
-      when 'request' then iif(request_picos <> 0, calls, 0)
-      when 'units' then iif(units_picos <> 0, calls, 0)
-      else calls
-    end as used,
-    case token_type
-      when 'input' then input_price
-      when 'cache_read' then cache_read_price
-      when 'cache_write' then cache_write_price
-      when 'cache_write_1h' then cache_write_1h_price
-      when 'output' then output_price
-      when 'reasoning' then reasoning_price
-      when 'web_search' then web_search_price
-      when 'request' then request_price
-    end as price,
-    case token_type
-      when 'input' then input_picos
-      when 'cache_read' then cache_read_picos
-      when 'cache_write' then cache_write_picos
-      when 'cache_write_1h' then cache_write_1h_picos
-      when 'output' then output_picos
-      when 'reasoning' then reasoning_picos
-      when 'web_search' then web_search_picos
-      when 'request' then request_picos
-      when 'units' then units_picos
-      else cost_picos
-    end as picos
-  from day_calls
-  join kind on (kind.token_type = 'whole') = (day_calls.cost_source = 'reported')
-),
-call_rows as (
-  select *, sum(used) as quantity, sum(picos) as billed, provider || '/' || model || '/' || token_type as sku
-  from parts
-  where used > 0
-  group by day, agent_id, team, feature, customer_id, provider, model, service_tier, region, cost_source, price_source,
-    token_type, price
+      when 'input' then 'Input'
+      when 'cache_read' then 'Cache reads'
+      when 'cache_write' then 'Cache writes'
+      when 'cache_write_1h' then 'Cache writes for 1 hour'
+      when 'output' then 'Output'
+      when 'reasoning' then 'Reasoning'
+      when 'web_search' then 'Web searches'
+      when 'request' then 'Fee per call'
+      when 'units' then 'Other units'
+      else 'As the provider reports it'
+    end as meter,
+    case
+      when token_type in ('web_search', 'request', 'whole') then 'Requests'
+      when token_type = 'units' then 'USD'
+      else 'Tokens'
+    end as unit,
+    quantity,
+    unit_picos as price,
+    cost_picos as billed,
+    coalesce(provider, '(unattributed)') || '/' || model || '/' || token_type as sku
+  from token_cost
 ),
 line as (
   select charge_id, sum(cost_picos) as picos
   from (select charge_id, cost_picos from allocation union all select charge_id, cost_picos from allocation_rest)
   group by charge_id
 ),
-tool_day as (
+allocated as (
   select
-    id,
+    substr(tool_cost.ts, 1, 10) as day,
+    tool_cost.agent_id,
+    coalesce(tool_cost.team, '(unattributed)') as team,
+    coalesce(tool_cost.feature, '(unattributed)') as feature,
+    coalesce(tool_cost.customer_id, '(unattributed)') as customer_id,
+    allocation.method,
+    charge.*,
+    delivery.bill,
+    delivery.billing_period,
+    line.picos as line_picos,
+    count(*) as calls,
+    sum(allocation.weight) as weight,
+    sum(allocation.cost_picos) as billed
+  from allocation
+  cross join tool_cost on tool_cost.id = allocation.audit_id
+  join charge on charge.id = allocation.charge_id
+  join delivery on delivery.id = charge.delivery_id
+  join line on line.charge_id = charge.id
+  where tool_cost.cost_source = 'allocated'
+  group by 1, 2, 3, 4, 5, 6, charge.id
+),
+tool_rows as (
+  select
     substr(ts, 1, 10) as day,
     agent_id,
     coalesce(team, '(unattributed)') as team,
@@ -188,30 +145,7 @@ tool_day as (
     cost_source,
     cost_picos
   from tool_cost
-  where cost_source is not null
-),
-allocated as (
-  select
-    tool_day.day,
-    tool_day.agent_id,
-    tool_day.team,
-    tool_day.feature,
-    tool_day.customer_id,
-    allocation.method,
-    charge.*,
-    delivery.bill,
-    delivery.billing_period,
-    line.picos as line_picos,
-    count(*) as calls,
-    sum(allocation.weight) as weight,
-    sum(allocation.cost_picos) as billed
-  from tool_day
-  join allocation on allocation.audit_id = tool_day.id
-  join charge on charge.id = allocation.charge_id
-  join delivery on delivery.id = charge.delivery_id
-  join line on line.charge_id = charge.id
-  where tool_day.cost_source = 'allocated'
-  group by 1, 2, 3, 4, 5, 6, charge.id
+  where cost_source <> 'allocated'
 ),
 bill_rows as (
   select
@@ -241,7 +175,7 @@ rows_of_all as (
     sku || '#' || coalesce(service_tier, '') || '#' || coalesce(region, '') || '#' || coalesce(price, '') as sku_price,
     json_object('x_Model', model, 'x_TokenType', token_type, 'x_ServiceTier', service_tier) as details,
     iif(price is null, null, quantity) as priced, unit as priced_unit, price as unit_picos,
-    quantity as consumed, unit as consumed_unit, billed,
+    coalesce(quantity, billed / 1e12) as consumed, unit as consumed_unit, billed,
     json_object('agent', agent_id, 'team', team, 'feature', feature, 'customer', customer_id) as tags,
     null as method, null as method_details, agent_id, team, feature, customer_id, model, service_tier, token_type,
     null as server, null as tool, cost_source, price_source, null as tool_calls, null as charge_id, null as reason
@@ -250,12 +184,10 @@ rows_of_all as (
   select
     substr(day, 1, 7), day || 'T00:00:00Z', null, day, 'agent-ledger', null, coalesce(server, '(unattributed)'), null,
     'Usage', 'Tool ' || tool, tool, null, null, coalesce(server, '') || '/' || tool, 'Tool calls',
-    coalesce(server, '') || '/' || tool || '#' || cost_source, null, null, null, null, count(*), 'Requests',
-    sum(cost_picos), json_object('agent', agent_id, 'team', team, 'feature', feature, 'customer', customer_id),
-    null, null, agent_id, team, feature, customer_id, null, null, null, server, tool, cost_source, null, count(*), null, null
-  from tool_day
-  where cost_source <> 'allocated'
-  group by day, agent_id, team, feature, customer_id, server, tool, cost_source
+    coalesce(server, '') || '/' || tool || '#' || cost_source, null, null, null, null, 1, 'Requests',
+    cost_picos, json_object('agent', agent_id, 'team', team, 'feature', feature, 'customer', customer_id),
+    null, null, agent_id, team, feature, customer_id, null, null, null, server, tool, cost_source, null, 1, null, null
+  from tool_rows
   union all
   select
     substr(billing_period, 1, 7), starts, ends, day, substr(bill, instr(bill, ' ') + 1), account, provider, invoice_id,

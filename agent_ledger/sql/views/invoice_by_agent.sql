@@ -2,7 +2,7 @@
 Which agents does a provider's invoice go to? What no call in the ledger explains is (unattributed).
 
 Grain: one row per provider and month that has a bill for tokens, and agent.
-Reads: reconciliation_entry, reconciliation_part.
+Reads: reconciliation_entry.
 Sums to: invoiced_usd of reconciliation, exactly.
 
 provider         text     Who bills
@@ -12,20 +12,22 @@ calls            integer  Inferences
 unpriced_calls   integer  Those without a price: the invoice's amount for them is in (unattributed)
 cost_usd         real     US dollars at the ledger's prices; in (unattributed) the rest of the invoice
 */
-with claimed as (
-  select provider, month, agent_id, 1 as calls, cost_picos is null as unpriced, 0 as billed, cost_picos / 244140625 as whole,
-    cost_picos % 244140625 as rest
+with added as (
+  select provider, month, entry, agent_id, sum(calls) as calls, sum(iif(cost_picos is null, calls, 0)) as unpriced,
+    count(cost_picos) > 0 and entry = 'charge' as billed, coalesce(sum(cost_4096ths + cost_picos / 244140625), 0) as whole,
+    coalesce(sum(cost_picos % 244140625), 0) as rest
   from reconciliation_entry
-  where entry = 'call'
+  where entry in ('call', 'charge')
+  group by 1, 2, 3, 4
+),
+claimed as (
+  select provider, month, agent_id, calls, unpriced, billed, whole, rest from added where entry = 'call'
   union all
-  select provider, month, '(unattributed)', 0, 0, part = 'invoiced' and cost_picos is not null,
-    iif(part = 'ledger', -cost_4096ths, cost_4096ths), iif(part = 'ledger', -cost_picos, cost_picos)
-  from reconciliation_part
-  where part in ('ledger', 'invoiced')
+  select provider, month, '(unattributed)', 0, 0, billed, iif(entry = 'call', -whole, whole), iif(entry = 'call', -rest, rest) from added
 ),
 summed as (
   select provider, month, agent_id, sum(calls) as calls, sum(unpriced) as unpriced, max(billed) as billed,
-    coalesce(sum(whole), 0) as whole, coalesce(sum(rest), 0) as rest
+    sum(whole) as whole, sum(rest) as rest
   from claimed
   group by 1, 2, 3
 ),

@@ -2,7 +2,7 @@
 What was spent in each month, by every axis, as exact integers? This is what closing a month fixes.
 
 Grain: one row per UTC month, axis and key.
-Reads: daily_cost, daily_all_in.
+Reads: usage_cost, tool_usage_cost, rest_cost.
 Sums to: daily_all_in, exactly, on each axis but model, which has LLM calls only.
 
 month               text     UTC month, YYYY-MM
@@ -22,50 +22,69 @@ tool_picos          integer  Second part, 0 to 244140624. NULL: as the first
 uncosted_calls      integer  Tool calls whose cost nobody says. NULL: the axis is model
 */
 with axes as (
-  select column1 as axis from (values ('agent'), ('team'), ('feature'), ('customer'), ('model'), ('day'), ('total'))
+  select column1 as axis, column2 as grain
+  from (values
+    ('agent', 'month'),
+    ('team', 'month'),
+    ('feature', 'month'),
+    ('customer', 'customer_month'),
+    ('model', 'month'),
+    ('day', 'day'),
+    ('total', 'month')
+  )
 ),
 measured as (
   select
-    day, agent_id, team, feature, customer_id, model,
+    grain, bucket, agent_id, team, feature, customer_id, model,
     calls, prompt_tokens, cache_read_tokens, cache_write_tokens, completion_tokens,
-    cost_4096ths as llm_4096ths, cost_picos as llm_picos, unpriced_calls,
-    null as tool_calls, null as tool_4096ths, null as tool_picos, null as uncosted_calls
-  from daily_cost
+    cost_4096ths as llm_4096ths, cost_picos as llm_picos, iif(cost_picos is null, calls, 0) as unpriced_calls,
+    0 as tool_calls, null as tool_4096ths, null as tool_picos, 0 as uncosted_calls
+  from usage_cost
+  where grain in ('month', 'day', 'customer_month', 'call')
   union all
   select
-    day, agent_id, team, feature, customer_id, null,
-    null, null, null, null, null,
-    null, null, null,
-    tool_calls, tool_4096ths, tool_picos, uncosted_calls
-  from daily_all_in
+    grain, bucket, agent_id, team, feature, customer_id, null,
+    0, null, null, null, null,
+    null, null, 0,
+    calls, cost_4096ths, cost_picos, uncosted_calls
+  from tool_usage_cost
+  where grain in ('month', 'day', 'customer_month', 'call')
+  union all
+  select
+    'call', bucket, '(unallocated)', '(unallocated)', '(unallocated)', '(unallocated)', null,
+    0, null, null, null, null,
+    null, null, 0,
+    0, cost_4096ths, cost_picos, 0
+  from rest_cost
 ),
 summed as (
   select
-    substr(measured.day, 1, 7) as month,
+    substr(measured.bucket, 1, 7) as month,
     axes.axis,
     case axes.axis
       when 'agent' then measured.agent_id
-      when 'team' then measured.team
-      when 'feature' then measured.feature
-      when 'customer' then measured.customer_id
+      when 'team' then coalesce(measured.team, '(unattributed)')
+      when 'feature' then coalesce(measured.feature, '(unattributed)')
+      when 'customer' then coalesce(measured.customer_id, '(unattributed)')
       when 'model' then measured.model
-      when 'day' then measured.day
+      when 'day' then substr(measured.bucket, 1, 10)
       else ''
     end as key,
-    coalesce(sum(measured.calls), 0) as calls,
+    sum(measured.calls) as calls,
     sum(measured.prompt_tokens) as prompt_tokens,
     sum(measured.cache_read_tokens) as cache_read_tokens,
     sum(measured.cache_write_tokens) as cache_write_tokens,
     sum(measured.completion_tokens) as completion_tokens,
-    sum(measured.llm_4096ths) as llm_whole,
-    sum(measured.llm_picos) as llm_rest,
-    coalesce(sum(measured.unpriced_calls), 0) as unpriced_calls,
-    sum(measured.tool_calls) as tool_calls,
-    sum(measured.tool_4096ths) as tool_whole,
-    sum(measured.tool_picos) as tool_rest,
-    sum(measured.uncosted_calls) as uncosted_calls
+    sum(measured.llm_4096ths + measured.llm_picos / 244140625) as llm_whole,
+    sum(measured.llm_picos % 244140625) as llm_rest,
+    sum(measured.unpriced_calls) as unpriced_calls,
+    iif(axes.axis = 'model', null, sum(measured.tool_calls)) as tool_calls,
+    sum(measured.tool_4096ths + measured.tool_picos / 244140625) as tool_whole,
+    sum(measured.tool_picos % 244140625) as tool_rest,
+    iif(axes.axis = 'model', null, sum(measured.uncosted_calls)) as uncosted_calls
   from measured
-  join axes on axes.axis <> 'model' or measured.model is not null
+  join axes on axes.grain = measured.grain or measured.grain = 'call'
+  where axes.axis <> 'model' or measured.model is not null
   group by 1, 2, 3
 )
 -- The same amount is always the same two numbers: SQLite divides towards zero, so a negative rest borrows one.

@@ -2,7 +2,7 @@
 Which tool calls name a request that the ledger does not have?
 
 Grain: one row per audit row that counts and whose request_id is not in the ledger; those without a request_id too.
-Reads: audit, superseded_tool_call, ledger.
+Reads: audit, superseded_tool_call, ledger, tool_orphan, rollup_state.
 
 id            integer  audit.id
 ts            text     When the call was made, ISO 8601 UTC
@@ -15,5 +15,12 @@ resource_id   text     What it touched. NULL: nothing billable
 */
 select id, ts, request_id, tool_call_id, tool, server, agent_id, resource_id
 from audit
-where not exists (select 1 from superseded_tool_call where superseded_tool_call.id = audit.id)
+where id in (select id from tool_orphan) and id <= (select audit_row from rollup_state)
+  and not exists (select 1 from superseded_tool_call where superseded_tool_call.id = audit.id)
+  and not exists (select 1 from ledger where ledger.request_id = audit.request_id)
+union all
+select id, ts, request_id, tool_call_id, tool, server, agent_id, resource_id
+from audit
+where id > (select audit_row from rollup_state)
+  and not exists (select 1 from superseded_tool_call where superseded_tool_call.id = audit.id)
   and not exists (select 1 from ledger where ledger.request_id = audit.request_id)

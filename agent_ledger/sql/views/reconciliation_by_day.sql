@@ -19,15 +19,29 @@ with summed as (
   select
     provider,
     day,
-    iif(adds_up, 'difference', entry) as part,
-    count(*) as entries,
-    sum(entry = 'call' and cost_picos is null) as unvalued,
+    entry,
+    sum(calls) as calls,
+    sum(iif(cost_picos is null, calls, 0)) as unvalued,
     sum(iif(entry = 'charge', null, tokens)) as tokens,
-    sum(iif(adds_up and entry = 'call', -1, 1) * (cost_picos / 244140625)) as whole,
-    sum(iif(adds_up and entry = 'call', -1, 1) * (cost_picos % 244140625)) as rest
+    sum(cost_4096ths + cost_picos / 244140625) as whole,
+    sum(cost_picos % 244140625) as rest
   from reconciliation_entry
-  cross join (select 0 as adds_up union all select 1)
   group by 1, 2, 3
+),
+parts as (
+  select * from summed
+  union all
+  select
+    provider,
+    day,
+    'difference',
+    null,
+    null,
+    null,
+    sum(iif(entry = 'call', -whole, whole)),
+    sum(iif(entry = 'call', -rest, rest))
+  from summed
+  group by 1, 2
 ),
 valued as (
   select
@@ -38,19 +52,19 @@ valued as (
       (whole * 244140625 + rest) / 1e12,
       (whole + rest / 244140625) / 4096.0 + rest % 244140625 / 1e12
     ) as usd
-  from summed
+  from parts
 ),
 pivoted as (
   select
     provider,
     day,
-    coalesce(sum(iif(part = 'call', entries, 0)), 0) as calls,
-    coalesce(sum(iif(part = 'call', unvalued, 0)), 0) as unpriced_calls,
-    coalesce(sum(iif(part = 'call', tokens, 0)), 0) as ledger_tokens,
-    max(iif(part = 'usage', tokens, null)) as reported_tokens,
-    max(iif(part = 'call', usd, null)) as ledger_usd,
-    max(iif(part = 'charge', usd, null)) as invoiced_usd,
-    max(iif(part = 'difference', usd, null)) as difference_usd
+    coalesce(sum(iif(entry = 'call', calls, 0)), 0) as calls,
+    coalesce(sum(iif(entry = 'call', unvalued, 0)), 0) as unpriced_calls,
+    coalesce(sum(iif(entry = 'call', tokens, 0)), 0) as ledger_tokens,
+    max(iif(entry = 'usage', tokens, null)) as reported_tokens,
+    max(iif(entry = 'call', usd, null)) as ledger_usd,
+    max(iif(entry = 'charge', usd, null)) as invoiced_usd,
+    max(iif(entry = 'difference', usd, null)) as difference_usd
   from valued
   group by 1, 2
 )

@@ -30,12 +30,6 @@ cost_picos     integer  Second part: the remaining pico-dollars (1e-12 USD)
 with entry as (
   select * from reconciliation_entry
 ),
-billed_time as (
-  select provider, min(starts) as begins, max(ends) as finishes
-  from entry
-  where entry = 'charge' and category = 'usage'
-  group by 1
-),
 reported_day as (
   select distinct provider, day from entry where entry = 'usage' and tokens is not null
 ),
@@ -46,12 +40,10 @@ situated as (
     entry.entry = 'charge' as is_charge,
     entry.entry = 'charge' and category = 'usage' as is_billed,
     entry.entry = 'usage' and tokens is not null as is_reported,
-    coalesce(starts >= begins and starts < finishes, 1) as inside,
     reported_day.day is not null as covered,
-    cost_picos / 244140625 as cost_whole,
+    cost_4096ths + cost_picos / 244140625 as cost_whole,
     cost_picos % 244140625 as cost_rest
   from entry
-  left join billed_time using (provider)
   left join reported_day using (provider, day)
 ),
 summed as (
@@ -60,15 +52,15 @@ summed as (
     month,
     model_key,
     coalesce(min(iif(is_call, model, null)), min(iif(is_reported, model, null)), min(model)) as model,
-    sum(is_call) as calls,
-    sum(is_call and cost_picos is null) as unpriced,
+    sum(iif(is_call, calls, 0)) as calls,
+    sum(iif(is_call and cost_picos is null, calls, 0)) as unpriced,
     sum(iif(is_call, tokens, 0)) as call_tokens,
-    coalesce(sum(iif(is_call, cost_whole, 0)), 0) as ledger_whole,
-    coalesce(sum(iif(is_call, cost_rest, 0)), 0) as ledger_rest,
-    coalesce(sum(iif(is_call and not inside, cost_whole, 0)), 0) as late_whole,
-    coalesce(sum(iif(is_call and not inside, cost_rest, 0)), 0) as late_rest,
-    sum(is_call and inside) as inside_calls,
-    sum(is_call and inside and cost_picos is null) as inside_unpriced,
+    coalesce(sum(iif(is_call, cost_whole, 0)), 0) as ledger_4096ths,
+    coalesce(sum(iif(is_call, cost_rest, 0)), 0) as ledger_picos,
+    coalesce(sum(iif(is_call and not inside, cost_whole, 0)), 0) as late_4096ths,
+    coalesce(sum(iif(is_call and not inside, cost_rest, 0)), 0) as late_picos,
+    sum(iif(is_call and inside, calls, 0)) as inside_calls,
+    sum(iif(is_call and inside and cost_picos is null, calls, 0)) as inside_unpriced,
     sum(iif(is_call and inside, tokens, 0)) as inside_tokens,
     sum(iif(is_call and inside and cost_picos is not null, tokens, 0)) as priced_tokens,
     sum(iif(is_call and inside and covered, tokens, 0)) as covered_tokens,
@@ -89,6 +81,16 @@ summed as (
   from situated
   group by 1, 2, 3
 ),
+divided_alike as (
+  -- The same amount is always the same two numbers, however many rows it is the sum of.
+  select
+    *,
+    ledger_4096ths + ledger_picos / 244140625 as ledger_whole,
+    ledger_picos % 244140625 as ledger_rest,
+    late_4096ths + late_picos / 244140625 as late_whole,
+    late_picos % 244140625 as late_rest
+  from summed
+),
 together as (
   select
     *,
@@ -103,7 +105,7 @@ together as (
     sum(inside_calls > 0 and billed_lines = 0) over provider_month as month_unmatched,
     -- What half of the last digit of a billed line is worth, in dollars; a bill shows cents at least.
     0.5 * cast('1e-' || max(coalesce(max(decimals) over provider_month, 0), 2) as real) as half_digit
-  from summed
+  from divided_alike
   window provider_month as (partition by provider, month)
 ),
 compared as (

@@ -97,18 +97,36 @@ dollars as (
   from valued
   group by 1, 2, 3
 ),
+known as (
+  select * from restatement_cause
+),
+caused as (
+  select compared.month, compared.axis, compared.key, known.cause
+  from compared
+  join known on known.month = compared.month and known.axis = compared.axis and known.key = compared.key
+  where iif(known.part = 'llm', compared.llm_differs, compared.tool_differs)
+  union all
+  select compared.month, compared.axis, compared.key, known.cause
+  from compared
+  join known on known.month = compared.month and known.axis is null
+  where iif(known.part = 'llm', compared.llm_differs, compared.tool_differs)
+),
 causes as (
   select
-    compared.month,
-    compared.axis,
-    compared.key,
-    restatement_cause.cause
-  from compared
-  join restatement_cause on restatement_cause.month = compared.month
-    and iif(restatement_cause.part = 'llm', compared.llm_differs, compared.tool_differs)
-    and (restatement_cause.axis is null or (restatement_cause.axis, restatement_cause.key) = (compared.axis, compared.key))
-  group by 1, 2, 3, 4
-  order by 4
+    month,
+    axis,
+    key,
+    rtrim(
+      iif(max(cause = 'allocation rules'), 'allocation rules, ', '')
+        || iif(max(cause = 'assignment'), 'assignment, ', '')
+        || iif(max(cause = 'bills'), 'bills, ', '')
+        || iif(max(cause = 'exchange rates'), 'exchange rates, ', '')
+        || iif(max(cause = 'late calls'), 'late calls, ', '')
+        || iif(max(cause = 'prices'), 'prices, ', ''),
+      ', '
+    ) as causes
+  from caused
+  group by 1, 2, 3
 )
 select
   cast(month as text) as month,
@@ -121,10 +139,8 @@ select
   cast(tool_calls as integer) as tool_calls_difference,
   cast(difference_4096ths as integer) as difference_4096ths,
   cast(difference_picos as integer) as difference_picos,
-  cast((
-    select group_concat(cause, ', ') from causes
-    where causes.month = compared.month and causes.axis = compared.axis and causes.key = compared.key
-  ) as text) as cause
+  cast(causes as text) as cause
 from compared
 join dollars using (month, axis, key)
+left join causes using (month, axis, key)
 where llm_differs or tool_differs or axis = 'total'

@@ -6,7 +6,7 @@ rule. Where none of them has a weight above 0, nothing is shared. Weights are co
 whole pico-dollars by largest remainder. The direct cost never includes what is shared.
 
 Grain: one row per UTC month and agent.
-Reads: daily_all_in, sharing_rule.
+Reads: all_in_part, sharing_rule.
 Sums to: the direct cost to daily_all_in without (unallocated); what is shared to its (unallocated), or to 0; exactly.
 
 month           text     UTC month, YYYY-MM
@@ -24,14 +24,25 @@ with rule as (
   order by id desc
   limit 1
 ),
+parts as (
+  select
+    substr(bucket, 1, 7) as month,
+    agent_id,
+    sum(llm_4096ths + llm_picos / 244140625) as llm_whole,
+    sum(llm_picos % 244140625) as llm_rest,
+    sum(tool_4096ths + tool_picos / 244140625) as tool_whole,
+    sum(tool_picos % 244140625) as tool_rest
+  from all_in_part
+  where grain in ('month', 'call')
+  group by 1, 2
+),
 spent as (
   select
-    substr(day, 1, 7) as month,
+    month,
     agent_id,
-    sum(coalesce(llm_4096ths + tool_4096ths, llm_4096ths, tool_4096ths)) as direct_whole,
-    sum(coalesce(llm_picos + tool_picos, llm_picos, tool_picos)) as direct_rest
-  from daily_all_in
-  group by 1, 2
+    coalesce(llm_whole + tool_whole, llm_whole, tool_whole) as direct_whole,
+    coalesce(llm_rest + tool_rest, llm_rest, tool_rest) as direct_rest
+  from parts
 ),
 unclaimed as (
   select

@@ -1,11 +1,8 @@
 /*
-Who made each tool call, for whom? Every view of tool costs reads tool calls from here and from nowhere else.
-
-Where the LLM call that asked does not count, because another row tells of the same inference, the tool call belongs to the
-request of that row: it is where the cost is.
+Who made each tool call, for whom? The tool calls that count; every view of tool costs reads tool calls from here and from nowhere else.
 
 Grain: one row per tool call that counts: audit rows without those in superseded_tool_call.
-Reads: audit, superseded_tool_call, ledger, superseded_call, assignment.
+Reads: tool_attribution, superseded_tool_call, assignment.
 
 id            integer  audit.id
 ts            text     When the call was made, ISO 8601 UTC
@@ -26,52 +23,28 @@ duration_ms   integer  NULL: not recorded
 status        text     ok or error. NULL: not known
 reported_usd  real     What the tool says it cost. NULL: it does not say
 */
-with asked as (
-  select
-    audit.*,
-    coalesce(
-      (
-        select id from ledger
-        where ledger.request_id = audit.request_id
-          and not exists (select 1 from superseded_call where superseded_call.id = ledger.id)
-        order by id
-        limit 1
-      ),
-      (
-        with followed as (
-          select min(id) as id from ledger where ledger.request_id = audit.request_id
-          union
-          select superseded_call.by_id from followed join superseded_call on superseded_call.id = followed.id
-        )
-        select id from followed
-        where not exists (select 1 from superseded_call where superseded_call.id = followed.id)
-      )
-    ) as call_id
-  from audit
-  where not exists (select 1 from superseded_tool_call where superseded_tool_call.id = audit.id)
-)
 select
-  asked.id,
-  asked.ts,
-  cast(coalesce(ledger.request_id, asked.request_id) as text) as request_id,
-  asked.tool_call_id,
-  asked.tool,
-  asked.server,
-  cast(coalesce(asked.agent_id, ledger.agent_id, '(unattributed)') as text) as agent_id,
+  said.id,
+  said.ts,
+  said.request_id,
+  said.tool_call_id,
+  said.tool,
+  said.server,
+  said.agent_id,
   assignment.team,
-  cast(coalesce(ledger.feature, assignment.feature) as text) as feature,
+  cast(coalesce(said.feature, assignment.feature) as text) as feature,
   assignment.owner,
-  ledger.customer_id,
-  asked.resource_id,
-  asked.operation,
-  asked.units,
-  asked.unit,
-  asked.duration_ms,
-  asked.status,
-  asked.cost_usd as reported_usd
-from asked
-left join ledger on ledger.id = asked.call_id
+  said.customer_id,
+  said.resource_id,
+  said.operation,
+  said.units,
+  said.unit,
+  said.duration_ms,
+  said.status,
+  said.reported_usd
+from tool_attribution as said
 left join assignment
-  on assignment.agent_id = coalesce(asked.agent_id, ledger.agent_id)
-  and asked.ts >= assignment.valid_from
-  and asked.ts < assignment.valid_to
+  on assignment.agent_id = said.agent_id
+  and said.ts >= assignment.valid_from
+  and said.ts < assignment.valid_to
+where not exists (select 1 from superseded_tool_call where superseded_tool_call.id = said.id)

@@ -30,7 +30,13 @@ with priced as (
   select
     tool_call.*,
     (
-      select cast(round(tool_price.price * iif(tool_price.unit is null, 1, tool_call.units)) as integer)
+      select
+        case
+          when tool_price.unit is null then tool_price.price
+          when tool_call.units <= 1000000000 and tool_call.units = cast(tool_call.units as integer)
+            then cast(tool_price.price * cast(tool_call.units as integer) as integer)
+          else cast(round(tool_price.price * tool_call.units) as integer)
+        end
       from tool_price
       where tool_price.tool = tool_call.tool
         and (tool_price.server is null or tool_price.server = tool_call.server)
