@@ -16,7 +16,7 @@ from support import add_charge, add_delivery, call, price, query, raw, temporary
 from agent_ledger import Ledger, compacting, tool_rollup
 from agent_ledger.schema import open_for_writing
 
-slow = settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+slow = settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 AXES = ("agent", "team", "feature", "customer", "day", "month")
 pytestmark = pytest.mark.usefixtures("no_sources")
 GRAINS = ("day", "month", "agent_customer", "customer_day", "customer_month")
@@ -190,6 +190,17 @@ def rows_by(ledger: Ledger, view: str, keys: int) -> dict[tuple[Any, ...], tuple
     return found
 
 
+def added_up(ledger: Ledger, view: str, keys: int, *measures: str) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    """The rows of a cube, which are to be summed."""
+    found: dict[tuple[Any, ...], list[Any]] = {}
+    for row in ledger.rows(view):
+        sums = found.setdefault(tuple(row.values())[:keys], [None] * len(measures))
+        for place, measure in enumerate(measures):
+            if row[measure] is not None:
+                sums[place] = (sums[place] or 0) + row[measure]
+    return {key: tuple(sums) for key, sums in found.items()}
+
+
 def mapped(groups: dict[Any, list[Part]], values: Callable[[list[Part]], Any]) -> dict[Any, Any]:
     return {key: values(found) for key, found in groups.items()}
 
@@ -220,7 +231,13 @@ def check_cubes(ledger: Ledger, found: list[Part]) -> None:
     axes = ("day", "agent", "team", "feature", "customer")
     cube = {
         key: (*row[:2], exactly(*row[2:4]), exactly(*row[4:6]), *row[6:])
-        for key, row in rows_by(ledger, "daily_all_in", 5).items()
+        for key, row in added_up(
+            ledger,
+            "daily_all_in",
+            5,
+            *("calls", "tool_calls", "llm_4096ths", "llm_picos", "tool_4096ths", "tool_picos"),
+            *("unpriced_calls", "uncosted_calls"),
+        ).items()
     }
     assert cube == mapped(
         by(found, *axes),
@@ -235,7 +252,11 @@ def check_cubes(ledger: Ledger, found: list[Part]) -> None:
     def counts(some: list[Part]) -> tuple[Any, ...]:
         return len(some), sum(part["status"] == "error" for part in some), unknown(some), dollars(total(some))
 
-    daily = {key: row[:4] for key, row in rows_by(ledger, "daily_tool_cost", 7).items()}
+    measures = ("calls", "failed_calls", "uncosted_calls", "cost_4096ths", "cost_picos")
+    daily = {
+        key: (*row[:3], dollars(exactly(*row[3:])))
+        for key, row in added_up(ledger, "daily_tool_cost", 7, *measures).items()
+    }
     assert daily == mapped(by(tools, *axes, "server", "tool"), counts)
     assert rows_by(ledger, "cost_by_tool", 2) == mapped(by(tools, "server", "tool"), counts)
 

@@ -30,17 +30,29 @@ LARGE: dict[str, tuple[str, ...]] = {
     "focus": ("x_AgentId",),
     "orphan_tool_calls": ("agent_id",),
     "reconciliation_entry": ("day",),
+    "call_part": (),
+    "token_cost": ("day", "agent_id"),
+    "tool_part": (),
+    "tool_place": (),
+    "tool_rollup_cost": (),
+    "tool_rollup_place": (),
+    "tool_attribution": (),
+    "tool_usage_cost": (),
+    "usage_cost": (),
+    "usage_place": (),
+    "all_in_part": (),
     "rollup_cost": (),
     "rollup_place": (),
     "tool_call": ("request_id",),
     "tool_call_rank": ("tool_call_id",),
     "tool_cost": ("request_id", "agent_id"),
     "usage": ("request_id", "agent_id"),
-    "usage_cost": (),
-    "usage_place": (),
 }
 
-BUDGET = "select sum(cost_usd) from daily_cost where agent_id = ? and day between ? and ?"
+BUDGET = """
+  select sum(cost_4096ths + cost_picos / 244140625) / 4096.0 + sum(cost_picos % 244140625) / 1e12
+  from usage_cost where grain in ('month', 'call') and agent_id = ? and bucket between ? and ?
+"""
 """What an agent spent this month so far."""
 QUESTIONS = 200
 
@@ -138,7 +150,7 @@ def budgets(connection: sqlite3.Connection, limit_s: float) -> Iterator[tuple[st
     rng = random.Random(1)
     took = []
     for turn in range(QUESTIONS + 1):
-        values = [rng.choice(agents), *THIS_MONTH]
+        values = [rng.choice(agents), THIS_MONTH[0][:7], f"{THIS_MONTH[1]}~"]
         start = time.perf_counter()
         try:
             with_limit(connection, limit_s, lambda values=values: connection.execute(BUDGET, values).fetchall())

@@ -17,6 +17,7 @@ def test_given_rows_expected_rows(ledger: Ledger, no_sources: None) -> None:  # 
         ("customer_day", "2026-01-15", price_on, "acme"),
         ("customer_month", "2026-01", price_on, "acme"),
         ("day", "2026-01-15", team_on, ""),
+        ("hour", "2026-01-15T12", "", ""),
         ("month", "2026-01", team_on, ""),
     ]
     columns = "select grain, key_id, bucket, cut, customer_id"
