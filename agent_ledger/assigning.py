@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from agent_ledger import clock, rollup, tool_rollup
+from agent_ledger import archive_identity, clock, rollup, tool_rollup
 from agent_ledger.errors import InvalidRecord, LedgerError
 from agent_ledger.records import Assignment
 from agent_ledger.validation import check_text
@@ -37,10 +37,11 @@ def assign(
         feature=before[1] if feature is None else feature,
         owner=before[2] if owner is None else owner,
     )
-    connection.execute(
-        "insert into agent_assignment (agent_id, valid_from, team, feature, owner) values (?, ?, ?, ?, ?)",
-        [held.agent_id, held.valid_from, held.team, held.feature, held.owner],
-    )
+    with archive_identity.admitting(connection):
+        connection.execute(
+            "insert into agent_assignment (agent_id, valid_from, team, feature, owner) values (?, ?, ?, ?, ?)",
+            [held.agent_id, held.valid_from, held.team, held.feature, held.owner],
+        )
     rollup.mend(connection)
     tool_rollup.mend(connection)
     return held

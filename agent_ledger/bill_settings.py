@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from agent_ledger import clock, money
+from agent_ledger import archive_identity, clock, money
 from agent_ledger.errors import InvalidRecord
 from agent_ledger.validation import check_text
 
@@ -80,7 +80,8 @@ def add_tool_price(
     if end is not None and end <= start:
         raise InvalidRecord("effective_to", effective_to, "give a time after effective_from")
     values = {"tool": tool, "server": server, "unit": unit, "price": picos}
-    _insert(connection, "tool_price", {**values, "effective_from": start, "effective_to": end})
+    with archive_identity.admitting(connection):
+        _insert(connection, "tool_price", {**values, "effective_from": start, "effective_to": end})
 
 
 def add_sharing_rule(connection: sqlite3.Connection, method: str, shares: Mapping[str, object] | None) -> None:

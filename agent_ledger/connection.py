@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
-from agent_ledger import compacting, schema
+from agent_ledger import archive_identity, compacting, schema
 from agent_ledger.errors import LedgerError
 from agent_ledger.recording import CALLS, REFUSED, TOOL_CALLS, Table
 
@@ -90,10 +90,19 @@ class Writer:
         return self._connection
 
     def insert(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> int:
-        """Store rows, all or none. Returns how many are new.
+        """Store rows, all or none. Returns how many are new: neither in the file nor in its archive.
 
         Raises LedgerError where the file can't be written, and one of REFUSED where a row may not enter.
         """
+        try:
+            return self._insert(table, rows)
+        except REFUSED as error:
+            if not archive_identity.is_asked(error):
+                raise
+        with self.transaction() as connection:
+            return archive_identity.insert(connection, table, rows)
+
+    def _insert(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> int:
         if len(rows) != 1:
             with self.transaction() as connection:
                 added = connection.executemany(table.insert, rows).rowcount

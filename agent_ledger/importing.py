@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any, NamedTuple
 
+from agent_ledger import archive_identity
 from agent_ledger.allocation import allocate
 from agent_ledger.bills import Deliveries, chosen_measure, keep_measure
 from agent_ledger.errors import LedgerError
@@ -25,6 +27,7 @@ class Imported:
     file: Path
     added: int = 0
     already_there: int = 0
+    archived: int = 0  # of those already there
     refused: list[Refused] = field(default_factory=list)
 
     @property
@@ -68,10 +71,11 @@ def _import_file(
         summary.refused += [fact for fact in chunk if isinstance(fact, Refused)]
         for table, kind in ((CALLS, Call), (TOOL_CALLS, ToolCall)):
             wanted = [fact for fact in chunk if isinstance(fact, kind)]
-            added, already_there, refused = _insert(connection, table, wanted)
-            summary.added += added
-            summary.already_there += already_there
-            summary.refused += refused
+            outcome = _insert(connection, table, wanted)
+            summary.added += outcome.added
+            summary.already_there += outcome.already_there
+            summary.archived += outcome.archived
+            summary.refused += outcome.refused
         billed = [fact for fact in chunk if isinstance(fact, Charge | ProviderUsage)]
         added = deliveries.add(billed)
         summary.added += added
@@ -80,10 +84,17 @@ def _import_file(
     return summary
 
 
-def _insert(
-    connection: sqlite3.Connection, table: Table, facts: Sequence[Call | ToolCall]
-) -> tuple[int, int, list[Refused]]:
-    """Insert facts, all at once where none is wrong, else one by one. Returns how many are new, old and refused."""
+class _Outcome(NamedTuple):
+    """How many facts are new, and how many were there, `archived` ones among them."""
+
+    added: int
+    already_there: int
+    archived: int
+    refused: list[Refused]
+
+
+def _insert(connection: sqlite3.Connection, table: Table, facts: Sequence[Call | ToolCall]) -> _Outcome:
+    """Insert facts, all at once where none is wrong or old, else one by one."""
     connection.execute("savepoint facts")
     try:
         added = connection.executemany(table.insert, map(table.row_of, facts)).rowcount if facts else 0
@@ -91,24 +102,30 @@ def _insert(
         connection.execute("rollback to facts")
         outcome = _insert_one_by_one(connection, table, facts)
     else:
-        outcome = added, len(facts) - added, []
+        outcome = _Outcome(added, len(facts) - added, 0, [])
     connection.execute("release facts")  # not after other errors: they end the transaction, the savepoint with it
     return outcome
 
 
-def _insert_one_by_one(
-    connection: sqlite3.Connection, table: Table, facts: Iterable[Call | ToolCall]
-) -> tuple[int, int, list[Refused]]:
+def _insert_one_by_one(connection: sqlite3.Connection, table: Table, facts: Iterable[Call | ToolCall]) -> _Outcome:
     added = already_there = 0
     refused: list[Refused] = []
+    rows: dict[tuple[Any, ...], list[Call | ToolCall]] = {}
     for fact in facts:
         try:
-            inserted = connection.execute(table.insert, table.row_of(fact)).rowcount
-        except LedgerError as error:
+            rows.setdefault(table.row_of(fact), []).append(fact)
+        except (LedgerError, *REFUSED) as error:
             refused.append(Refused(None, str(error)))
-        except REFUSED as error:
-            refused.append(Refused(None, str(table.refusal(fields_of(fact), error))))
-        else:
-            added += inserted
-            already_there += 1 - inserted
-    return added, already_there, refused
+    ordered = [row for row, same in rows.items() for _ in same]
+    sifted = archive_identity.sift(connection, table, ordered)
+    refused += [Refused(None, sifted.reason or "")] * sifted.untold
+    with archive_identity.admitting(connection):
+        for row in sifted.new:
+            try:
+                inserted = connection.execute(table.insert, row).rowcount
+            except REFUSED as error:
+                refused.append(Refused(None, str(table.refusal(fields_of(rows[row][0]), error))))
+            else:
+                added += inserted
+                already_there += 1 - inserted
+    return _Outcome(added, already_there + sifted.archived, sifted.archived, refused)

@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import astuple
 from typing import Final, NamedTuple
 
+from agent_ledger import archive_reading
 from agent_ledger.pricing import RateKey
 
 _TOTALS: Final = (
@@ -245,6 +246,9 @@ def rebuild(connection: sqlite3.Connection, whose: Whose) -> None:
     _clear(connection, whose, whose.grains, "")
     _sum(connection, f"place.id <= ? and {whose.condition('place')}", (_reached(connection), *whose.values))
     merge(connection, whose.grains)
+    for _ in archive_reading.recalled(connection):
+        _sum(connection, whose.condition("place"), whose.values)
+        merge(connection, whose.grains)
 
 
 def _sum_day(connection: sqlite3.Connection, day: str, whose: Whose) -> None:
@@ -262,6 +266,9 @@ def _sum_day(connection: sqlite3.Connection, day: str, whose: Whose) -> None:
             f"place.id between ? and ? and substr(place.ts, 1, 10) = ? and {whose.condition('place')}",
             values,
         )
+        merge(connection, grains)
+    for _ in archive_reading.recalled(connection, f"{day}T", f"{day}U"):
+        _sum(connection, whose.condition("place"), whose.values)
         merge(connection, grains)
 
 

@@ -7,7 +7,7 @@ from dataclasses import astuple
 from operator import itemgetter
 from typing import NamedTuple
 
-from agent_ledger import rollup
+from agent_ledger import archive_reading, rollup
 from agent_ledger.clock import BEGINNING, END
 from agent_ledger.pricing import RateKey
 
@@ -66,7 +66,8 @@ def fits(connection: sqlite3.Connection, key: RateKey, other: str) -> bool:
 
 
 def set_aside(connection: sqlite3.Connection) -> None:
-    """Let this connection's own views (schema.overlay_views) add up the calls, as if nothing was compacted."""
+    """Let this connection's own views (schema.overlay_views) add up the calls, be they compacted or archived."""
+    archive_reading.recall(connection)
     connection.execute("drop table if exists temp.rollup_state")
     connection.execute("create temp table rollup_state as select * from main.rollup_state")
     connection.execute("update temp.rollup_state set ledger_row = 0")

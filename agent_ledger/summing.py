@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from agent_ledger import periods
+from agent_ledger import archive_reading, periods
 
 _AXES: Final = ("bucket", "agent_id", "team", "feature", "customer_id")
 
@@ -125,6 +125,7 @@ def _between(first: str, end: str) -> str:
 
 def _stretches(connection: sqlite3.Connection, source: Source, piece: periods.Piece) -> str:
     """Where facts of a period stand that rollups hold, as a condition on their ids; "": there are none."""
+    archive_reading.recall(connection, piece.first, piece.end)
     (reached,) = connection.execute(f"select {source.reached} from compacted").fetchone()
     found = connection.execute(
         f"select first_id, min(last_id, ?) from {source.chunks} where first_id <= ? and first_ts < ? and last_ts >= ?",

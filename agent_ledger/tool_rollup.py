@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
+from agent_ledger import archive_reading
 from agent_ledger.rollup import begins_month
 
 BATCH: Final = 1_000  # loose calls that one transaction brings back
@@ -297,6 +298,9 @@ def _rebuild(connection: sqlite3.Connection, whose: Whose) -> None:
     _clear(connection, whose, whose.grains, "")
     _sum(connection, f"place.id <= ? and {_SUMMED} and {whose.condition('place')}", (_reached(connection), whose.value))
     merge(connection, whose.grains)
+    for _ in archive_reading.recalled_tool_calls(connection):
+        _sum(connection, whose.condition("place"), (whose.value,))
+        merge(connection, whose.grains)
 
 
 def _sum_day(connection: sqlite3.Connection, day: str, whose: Whose) -> None:
@@ -312,6 +316,9 @@ def _sum_day(connection: sqlite3.Connection, day: str, whose: Whose) -> None:
             f"place.id between ? and ? and substr(place.ts, 1, 10) = ? and {_SUMMED} and {whose.condition('place')}",
             (first, last, day, whose.value),
         )
+        merge(connection, grains)
+    for _ in archive_reading.recalled_tool_calls(connection, f"{day}T", f"{day}U"):
+        _sum(connection, whose.condition("place"), (whose.value,))
         merge(connection, grains)
 
 

@@ -96,6 +96,11 @@ def _filled(ledger: Ledger) -> Ledger:
     with closing_of(schema.open_for_writing(ledger.path, synchronous="off")) as connection:
         compacting.compact(connection)
     ledger.record_call(**call(request_id="late", response_id="better"))  # the first of the month leaves the rollups
+    with raw(ledger) as connection:
+        connection.execute(
+            "insert into archive values (1, 'ledger', 'old.parquet', '2020', '2021', 1, 1, '2020', '2020', 1, 1, 1, 9,"
+            " hex(zeroblob(32)), hex(zeroblob(32)), '2026', 0)"
+        )
     return ledger
 
 
@@ -263,6 +268,11 @@ LAYERS = (
         "rollup_limits",
         "compacting",
         "assigning",
+        "archive_choice",
+        "archive_files",
+        "archive_identity",
+        "archive_reading",
+        "archiving",
         "summing",
     ),
     ("price_lookup", "stamping"),

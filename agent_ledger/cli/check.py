@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from agent_ledger import checks, closing, spool
+from agent_ledger import archiving, checks, closing, spool
 from agent_ledger.cli import output
 from agent_ledger.cli.errors import PROBLEM
 from agent_ledger.cli.options import ledger_argument
@@ -30,7 +30,10 @@ def check(ctx: click.Context, ledger: Path, form: str | None) -> None:
       agent-ledger check ledger.db --json
     """
     with reading(ledger) as connection:
-        problems = checks.run(connection) + closing.verify(connection) + spool.problems(ledger)
+        problems = [
+            *(*checks.run(connection), *closing.verify(connection)),
+            *(*archiving.problems(connection), *spool.problems(ledger)),
+        ]
     output.show(
         problems,
         ("check", "subject", "problem"),

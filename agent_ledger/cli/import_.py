@@ -181,6 +181,7 @@ def _as_json(outcome: _Outcome, refused: list[Row], models: dict[str, int]) -> R
                 "read": one.read,
                 "added": one.added,
                 "already_there": one.already_there,
+                "archived": one.archived,
                 "refused": len(one.refused),
             }
             for one in done
@@ -188,6 +189,7 @@ def _as_json(outcome: _Outcome, refused: list[Row], models: dict[str, int]) -> R
         "read": sum(one.read for one in done),
         "added": sum(one.added for one in done),
         "already_there": sum(one.already_there for one in done),
+        "archived": sum(one.archived for one in done),
         "refused": refused,
         "failed": outcome.failed,
         **models,
@@ -196,9 +198,11 @@ def _as_json(outcome: _Outcome, refused: list[Row], models: dict[str, int]) -> R
 
 def _tell(ledger: Path, outcome: _Outcome, refused: list[Row], models: dict[str, int]) -> None:
     done = outcome.imported
+    archived = sum(one.archived for one in done)
     click.echo(
         f"{output.count(len(done), 'file')} imported: {output.count(sum(one.read for one in done), 'record')} read, "
-        f"{sum(one.added for one in done):,} added, {sum(one.already_there for one in done):,} already there, "
+        f"{sum(one.added for one in done):,} added, {sum(one.already_there for one in done):,} already there"
+        f"{f' ({archived:,} of them archived)' if archived else ''}, "
         f"{len(refused):,} refused"
     )
     if models:

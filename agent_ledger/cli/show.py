@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from agent_ledger import money
+from agent_ledger import archive_reading, money
 from agent_ledger.cli import output
 from agent_ledger.cli.options import as_of_option, ledger_argument
 from agent_ledger.errors import LedgerError
@@ -94,7 +94,8 @@ _TITLES = {
 def show(ledger: Path, request_id: str, as_of: str | None, form: str | None) -> None:
     """One request as a small bill: its LLM calls, its tool calls, their parts of cloud bills, and the sum.
 
-    Rows that do not count are named too: those that another row repeats, revises or contradicts.
+    Rows that do not count are named too: those that another row repeats, revises or contradicts. What is archived is
+    read from its Parquet files.
 
     \b
     Examples:
@@ -102,9 +103,13 @@ def show(ledger: Path, request_id: str, as_of: str | None, form: str | None) -> 
       agent-ledger show ledger.db req_1 --json
     """
     with reading(ledger, as_of=as_of) as connection:
+        unread = _read_archive(connection, request_id)
         found = _found(connection, request_id)
     if not any(found[part] for part in _SHOWN):
-        raise LedgerError(f"{ledger} has no request {request_id}: check the id")
+        missing = f"{ledger} has no request {request_id}: check the id"
+        raise LedgerError(f"{missing}; the archive was not asked, because {unread}" if unread else missing)
+    if unread:
+        click.echo(output.plain(f"What is archived of it is not shown: {unread}"), err=True)
     if form == "json":
         output.show_json(found)
         return
@@ -112,6 +117,15 @@ def show(ledger: Path, request_id: str, as_of: str | None, form: str | None) -> 
         if found[part]:
             click.echo(f"{_TITLES[part]}\n\n{output.as_table(found[part], columns)}\n")
     click.echo(_sum(found))
+
+
+def _read_archive(connection: sqlite3.Connection, request_id: str) -> str | None:
+    """Let what is archived of the request be seen. Returns why it can't be."""
+    try:
+        archive_reading.recall_request(connection, request_id)
+    except archive_reading.Unreadable as error:
+        return str(error)
+    return None
 
 
 def _found(connection: sqlite3.Connection, request_id: str) -> Row:

@@ -30,7 +30,7 @@ def test_a_cube_that_loses_something(ledger: Ledger, changed: str) -> None:
     with raw(ledger) as connection:
         connection.execute("drop view daily_cost")
         sound = schema.scripts("views")["daily_cost"]
-        connection.execute(f"create view daily_cost as with cube as ({sound}) select {changed}")
+        connection.execute(f"create view daily_cost as with cube as ({sound}) select day, {changed}")
         [(subject, problem)] = connection.execute(schema.scripts("checks")["unequal_axes"]).fetchall()
     assert subject == "daily_cost"
     assert "calls" in problem

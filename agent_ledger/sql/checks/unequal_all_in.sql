@@ -1,10 +1,22 @@
-/* Does everything together sum to the LLM calls, the tool calls that have a cost of their own, and the cloud bills? */
-with stated as (
-  select cost_picos, 1 as calls, 0 as tool_calls from call_cost
+/*
+Does everything together sum to the LLM calls, the tool calls that have a cost of their own, and the cloud bills? Calls are
+compared from when on all of them are in the file, and not archived; tool calls with a cost never are, unless a price that was
+set later makes them so.
+*/
+with kept as (
+  select
+    coalesce(max(iif(source = 'ledger', until, null)), '') as calls_since,
+    coalesce(max(iif(source = 'audit', until, null)), '') as tool_calls_since,
+    coalesce(max(source = 'audit'), 0) and exists (select 1 from tool_price) as is_priced_later
+  from archive
+),
+stated as (
+  select cost_picos, 1 as calls, 0 as tool_calls from call_cost where ts >= (select calls_since from kept)
   union all
-  select iif(cost_source = 'allocated', null, cost_picos), 0, 1 from tool_cost
+  select iif(cost_source = 'allocated' or is_priced_later, null, cost_picos), 0, ts >= tool_calls_since
+  from tool_cost, kept
   union all
-  select cost_picos, 0, 0 from billed_charge where kind = 'cloud'
+  select iif(is_priced_later, null, cost_picos), 0, 0 from billed_charge, kept where kind = 'cloud'
 ),
 total as (
   select coalesce(sum(cost_picos / 244140625), 0) as whole, coalesce(sum(cost_picos % 244140625), 0) as rest,
@@ -12,10 +24,13 @@ total as (
   from stated
 ),
 cube as (
-  select coalesce(sum(llm_4096ths), 0) + coalesce(sum(tool_4096ths), 0) as whole,
-    coalesce(sum(llm_picos), 0) + coalesce(sum(tool_picos), 0) as rest,
-    coalesce(sum(calls), 0) as calls, coalesce(sum(tool_calls), 0) as tool_calls
-  from daily_all_in
+  select
+    coalesce(sum(iif(day >= calls_day, llm_4096ths, 0)), 0) + coalesce(sum(iif(is_priced_later, 0, tool_4096ths)), 0) as whole,
+    coalesce(sum(iif(day >= calls_day, llm_picos, 0)), 0) + coalesce(sum(iif(is_priced_later, 0, tool_picos)), 0) as rest,
+    coalesce(sum(iif(day >= calls_day, calls, 0)), 0) as calls,
+    coalesce(sum(iif(day >= tool_calls_day, tool_calls, 0)), 0) as tool_calls
+  from daily_all_in,
+    (select substr(calls_since, 1, 10) as calls_day, substr(tool_calls_since, 1, 10) as tool_calls_day, is_priced_later from kept)
 )
 select
   'daily_all_in' as subject,

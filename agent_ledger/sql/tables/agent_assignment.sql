@@ -26,3 +26,11 @@ end;
 create trigger agent_assignment_no_replace before insert on agent_assignment when exists (select 1 from agent_assignment where id = new.id) begin
   select raise(abort, 'assignments are never changed: record a later row');
 end;
+
+-- Sums may have to be divided anew then, with the help of what is archived, which only the library can read.
+create trigger agent_assignment_of_archived before insert on agent_assignment
+when exists (select 1 from archive)
+  and not exists (select 1 from ledger_meta where key = 'archive_was_read')
+begin
+  select raise(abort, 'calls are archived: assign with agent-ledger assign, which brings their sums in step');
+end;

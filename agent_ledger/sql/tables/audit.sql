@@ -39,7 +39,9 @@ create trigger audit_no_update before update on audit begin
   select raise(abort, 'audit rows are never changed: record a correction as another row');
 end;
 
-create trigger audit_no_delete before delete on audit begin
+-- Only rows whose archive is proven leave, see archiving.py.
+create trigger audit_no_delete before delete on audit
+when not exists (select 1 from archive where source = 'audit' and moving = 1 and old.id between first_id and last_id) begin
   select raise(abort, 'audit rows are never removed: record a correction as another row');
 end;
 
@@ -52,6 +54,14 @@ end;
 create trigger audit_ids_rise before insert on audit
 when new.id > 0 and new.id <= (select audit_row from rollup_state) begin
   select raise(abort, 'audit.id rises: leave it out, and the row gets the next one');
+end;
+
+-- Whether a row of that time is archived already, only the library can tell: see archive_identity.py.
+create trigger audit_not_archived before insert on audit
+when new.ts < (select max(until) from archive where source = 'audit')
+  and not exists (select 1 from ledger_meta where key = 'archive_was_read')
+begin
+  select raise(abort, 'rows of that time are archived: import the record with agent-ledger, which knows whether it is among them');
 end;
 
 create trigger audit_same_row before insert on audit

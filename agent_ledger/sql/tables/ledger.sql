@@ -56,7 +56,9 @@ create trigger ledger_no_update before update on ledger begin
   select raise(abort, 'ledger rows are never changed: record a correction as another row');
 end;
 
-create trigger ledger_no_delete before delete on ledger begin
+-- Only rows whose archive is proven leave, see archiving.py.
+create trigger ledger_no_delete before delete on ledger
+when not exists (select 1 from archive where source = 'ledger' and moving = 1 and old.id between first_id and last_id) begin
   select raise(abort, 'ledger rows are never removed: record a correction as another row');
 end;
 
@@ -69,6 +71,14 @@ end;
 create trigger ledger_ids_rise before insert on ledger
 when new.id > 0 and new.id <= (select ledger_row from rollup_state) begin
   select raise(abort, 'ledger.id rises: leave it out, and the row gets the next one');
+end;
+
+-- Whether a row of that time is archived already, only the library can tell: see archive_identity.py.
+create trigger ledger_not_archived before insert on ledger
+when new.ts < (select max(until) from archive where source = 'ledger')
+  and not exists (select 1 from ledger_meta where key = 'archive_was_read')
+begin
+  select raise(abort, 'rows of that time are archived: import the record with agent-ledger, which knows whether it is among them');
 end;
 
 -- The same row again: nothing to do, unless its time is the better one (see call_rank).

@@ -6,11 +6,14 @@ create table superseded_tool_call (
     check (reason in ('revised', 'conflict'))
 ) strict;
 
+create index superseded_tool_call_by_id on superseded_tool_call (by_id);  -- else each row that leaves audit would cost a look at all of these
+
 create trigger superseded_tool_call_no_update before update on superseded_tool_call begin
   select raise(abort, 'which account counts is never changed by hand: record a better one');
 end;
 
-create trigger superseded_tool_call_no_delete before delete on superseded_tool_call begin
+create trigger superseded_tool_call_no_delete before delete on superseded_tool_call
+when not exists (select 1 from archive where source = 'audit' and moving = 1 and old.id between first_id and last_id) begin
   select raise(abort, 'which account counts is never changed by hand: record a better one');
 end;
 

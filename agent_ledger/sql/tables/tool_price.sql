@@ -27,3 +27,11 @@ end;
 create trigger tool_price_no_replace before insert on tool_price when exists (select 1 from tool_price where id = new.id) begin
   select raise(abort, 'tool prices are never changed: record a later row');
 end;
+
+-- Sums may have to be divided anew then, with the help of what is archived, which only the library can read.
+create trigger tool_price_of_archived before insert on tool_price
+when exists (select 1 from archive where source = 'audit')
+  and not exists (select 1 from ledger_meta where key = 'archive_was_read')
+begin
+  select raise(abort, 'tool calls are archived: set prices with agent-ledger tool-price, which brings their sums in step');
+end;
