@@ -61,7 +61,10 @@ def _archive(connection: sqlite3.Connection, ledger: Path, folder: Path, before:
         done = archiving.archive(connection, folder, before, advance)
     click.echo(f"{output.count(done.rows, 'row')} archived in {output.count(len(done.files), 'file')} of {folder}")
     if done.left:
-        click.echo(f"{output.count(done.left, 'row')} had to stay: the newest, or those that no sum holds")
+        click.echo(
+            f"{output.count(done.left, 'row')} had to stay: tool calls with a cost or a resource, their LLM calls, "
+            "and what no sum holds"
+        )
     if done.open_months:
         click.echo(f"not closed yet: {', '.join(done.open_months)}")
     if done.free_bytes >= _VACUUM_FROM:

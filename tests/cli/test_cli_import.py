@@ -97,7 +97,8 @@ def test_json(book, lines, run, tmp_path):
     result = run("import", book, "jsonl", file, tmp_path / "none", "--json")
     assert result.exit_code == 1
     found = json.loads(result.stdout)
-    assert found["files"] == [{"file": str(file), "read": 2, "added": 1, "already_there": 0, "archived": 0, "refused": 1}]
+    counts = {"read": 2, "added": 1, "already_there": 0, "archived": 0, "refused": 1}
+    assert found["files"] == [{"file": str(file), **counts}]
     assert (found["read"], found["added"], found["already_there"]) == (2, 1, 0)
     assert [(one["file"], one["line"]) for one in found["refused"]] == [(str(file), 2)]
     assert [one["file"] for one in found["failed"]] == [str(tmp_path / "none")]
