@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -18,9 +17,10 @@ from typing import Any, Final
 
 from agent_ledger import archive_choice, archive_files, clock, rollup, tool_rollup
 from agent_ledger.archive_choice import Period, Spec
-from agent_ledger.archive_files import CALLS, TOOL_CALLS, Source, Unreadable
+from agent_ledger.archive_files import CALLS, TOOL_CALLS, Source
 from agent_ledger.errors import InvalidRecord, LedgerError
 from agent_ledger.records import Row
+from agent_ledger.schema import transaction
 
 MONTH: Final = 2_000_000  # rows: a month with more of them makes a file of each day
 _DAY: Final = 10  # digits of a timestamp
@@ -57,7 +57,7 @@ def archive(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LedgerError(f"{folder} can't be a folder for the archive: {error.strerror}") from None
-    with _transaction(connection):
+    with transaction(connection):
         rollup.mend(connection)
         tool_rollup.mend(connection)
     moved: list[tuple[Path, int]] = []
@@ -156,7 +156,7 @@ def _move(
     moved = 0
     for (batch,) in connection.execute("select distinct batch from temp.archiving order by 1").fetchall():
         try:
-            with _transaction(connection):
+            with transaction(connection):
                 count = _take(connection, spec, entry, batch)
         except sqlite3.IntegrityError:
             break  # another account of one of these calls has just come: they stay, and go to another file next time
@@ -252,18 +252,3 @@ def _midnight(day: str) -> str:
 
 def _midnight_after(day: str, days: int) -> str:
     return clock.timestamp(datetime.fromisoformat(day) + timedelta(days=days))
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("begin immediate")
-    try:
-        yield
-        connection.execute("commit")
-    except BaseException:
-        with suppress(sqlite3.Error):
-            connection.execute("rollback")
-        raise
-
-
-__all__ = ("Archived", "Unreadable", "archive", "free_bytes", "problems", "vacuum")

@@ -7,16 +7,16 @@ transaction. Killed between or within steps, nothing is lost or counted twice: t
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from agent_ledger import rollup, tool_rollup
+from agent_ledger.schema import transaction
 
 STEP: Final = 20_000  # rows of the ledger that one transaction adds
 SLACK: Final = 20_000  # rows that may wait before the library compacts by itself
 PAUSE: Final = 1_000  # rows until it does the next step, where many wait: one row in so many takes longer
-_SMALL_STEP: Final = 10_000  # in between, so that nobody waits for long
+_SMALL_STEP: Final = 2_000  # in between, so that nobody waits for long
 _OVERTAKEN: Final = 3  # times that a step is tried, because something changed under it
 _WITHIN: Final = "place.id between ? and ?"
 
@@ -48,7 +48,7 @@ def compact(
     Returns how many rows of the ledger. The connection is in autocommit mode and in no transaction. `advance` is told
     of each step how many rows it took.
     """
-    with _transaction(connection):
+    with transaction(connection):
         rollup.mend(connection)
     if up_to is None:
         compact_tool_calls(connection, rows=rows)
@@ -65,11 +65,11 @@ def compact(
 
 def compact_tool_calls(connection: sqlite3.Connection, *, up_to: int | None = None, rows: int = STEP) -> int:
     """Compact tool calls up to the audit row `up_to` (None: all that there are now). Returns how many rows."""
-    with _transaction(connection):
+    with transaction(connection):
         tool_rollup.mend(connection)
     more = True
     while more:
-        with _transaction(connection):
+        with transaction(connection):
             more = tool_rollup.bring_back(connection)
     rolled, recorded = tool_reach(connection)
     goal = recorded if up_to is None else min(up_to, recorded)
@@ -89,7 +89,7 @@ def tool_reach(connection: sqlite3.Connection) -> Reach:
 
 def _tool_step(connection: sqlite3.Connection, last: int) -> int:
     """Compact the tool calls up to `last`. Returns how far their rollups reach now."""
-    with _transaction(connection):  # from now on, what moves among these calls is noted in tool_loose
+    with transaction(connection):  # from now on, what moves among these calls is noted in tool_loose
         connection.execute("update rollup_state set audit_reach = max(audit_reach, ?)", [last])
     for _ in range(_OVERTAKEN):
         stretch = _look_at_tool_calls(connection, last)
@@ -97,11 +97,11 @@ def _tool_step(connection: sqlite3.Connection, last: int) -> int:
             break
         ids = (stretch.first, last)
         if not tool_rollup.stage(connection, _WITHIN, ids):
-            with _transaction(connection):
+            with transaction(connection):
                 tool_rollup.add_keys(connection, _WITHIN, ids)
             tool_rollup.stage(connection, _WITHIN, ids)
         times = connection.execute(f"select min(ts), max(ts) from audit as place where {_WITHIN}", ids).fetchone()
-        with _transaction(connection):
+        with transaction(connection):
             if _look_at_tool_calls(connection, last) != stretch:
                 continue  # what was summed is not so any more
             tool_rollup.merge(connection)
@@ -125,7 +125,7 @@ def keep_up(connection: sqlite3.Connection, steps: int | None = None) -> dict[st
     """
     current = "select (select ledger_row from compacted), (select audit_row from compacted)"
     if connection.execute(f"select (ledger_row, audit_row) <> ({current}) from rollup_state").fetchone()[0]:
-        with _transaction(connection):
+        with transaction(connection):
             rollup.mend(connection)
             tool_rollup.mend(connection)
     rows = STEP if steps is None else _SMALL_STEP
@@ -150,12 +150,12 @@ def step(connection: sqlite3.Connection, last: int) -> int:
             break
         ids = (stretch.first, last)
         if not rollup.stage(connection, _WITHIN, ids):
-            with _transaction(connection):
+            with transaction(connection):
                 rollup.add_keys(connection)
             rollup.stage(connection, _WITHIN, ids)
         loose = connection.execute(f"select id from usage_place as place where {_WITHIN} and loose", ids).fetchall()
         times = connection.execute(f"select min(ts), max(ts) from ledger as place where {_WITHIN}", ids).fetchone()
-        with _transaction(connection):
+        with transaction(connection):
             if _look(connection, last) != stretch:
                 continue  # what was summed is not so any more
             rollup.merge(connection)
@@ -179,15 +179,3 @@ def _look(connection: sqlite3.Connection, last: int) -> _Stretch:
         "select count(*) from superseded_call where id between ? and ?", [first, last]
     ).fetchone()
     return _Stretch(first, changes, superseded)
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("begin immediate")
-    try:
-        yield
-        connection.execute("commit")
-    except BaseException:
-        with suppress(sqlite3.Error):
-            connection.execute("rollback")
-        raise

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -171,6 +172,19 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         connection.close()
         raise NotALedger(f"{path} can't be read: {error}") from error
     return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing, on a connection in autocommit mode."""
+    connection.execute("begin immediate")
+    try:
+        yield
+        connection.execute("commit")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("rollback")
+        raise
 
 
 def stored_version(connection: sqlite3.Connection) -> int:
