@@ -63,7 +63,8 @@ def rolled(ledger: Ledger) -> int:
 
 
 def test_it_goes_in_steps_and_changes_no_figure(filled: Ledger) -> None:
-    before, steps = figures(filled), []
+    before = figures(filled)
+    steps: list[int] = []
     with connected(filled) as connection:
         assert compacting.reach(connection) == (0, 300)
         assert compacting.compact(connection, up_to=250, rows=100, advance=steps.append) == 250
