@@ -117,8 +117,12 @@ class Table(NamedTuple):
         """Put rows into a temporary table, so that `merge` takes half the time: it is what others wait for."""
         columns = (*_KEY, *self.rest, *self.sums)
         connection.execute(f"create temp table if not exists new_{self.name} ({', '.join(columns)})")
-        connection.execute(f"delete from temp.new_{self.name}")
-        connection.executemany(f"insert into temp.new_{self.name} values ({', '.join('?' * len(columns))})", rows)
+        connection.execute("savepoint put")  # one transaction of the temporary file, not one per row
+        try:
+            connection.execute(f"delete from temp.new_{self.name}")
+            connection.executemany(f"insert into temp.new_{self.name} values ({', '.join('?' * len(columns))})", rows)
+        finally:
+            connection.execute("release put")
 
     def merge(self, connection: sqlite3.Connection) -> None:
         """Add what was put."""

@@ -80,17 +80,21 @@ class ToolSums(Staged):
                 apart[call_id] = (hours, sums)
             if is_orphan:
                 self.orphans.append((call_id,))
-            for both in (hours, sums):
-                both[0] += 1
-                both[1] += failed
-                if row[5] == _WHOLE:
-                    both[2] += units
-                if picos:
+            hours[0] += 1
+            sums[0] += 1
+            if failed:
+                hours[1] += 1
+                sums[1] += 1
+            if row[5] == _WHOLE:
+                hours[2] += units
+                sums[2] += units
+            if picos:
+                for both in (hours, sums):
                     both[3] += picos // _PICOS
                     both[4] += picos % _PICOS
-                if taken is not None:
-                    # A part may be negative, and SQLite rounds towards zero.
-                    whole = abs(taken) // _PICOS * (1 if taken > 0 else -1)
+            if taken is not None:
+                whole = abs(taken) // _PICOS * (1 if taken > 0 else -1)  # SQLite rounds towards zero
+                for both in (hours, sums):
                     both[5] += 1
                     both[6] += whole
                     both[7] += taken - whole * _PICOS
