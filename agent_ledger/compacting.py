@@ -11,13 +11,15 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from agent_ledger import rollup, tool_rollup
+from agent_ledger.course import Course, Stretch, uncollected
 from agent_ledger.schema import transaction
 
-STEP: Final = 20_000  # rows of the ledger that one transaction adds
+STEP: Final = 20_000  # rows of the ledger that one transaction adds after many were recorded
 SLACK: Final = 20_000  # rows that may wait before the library compacts by itself
-PAUSE: Final = 1_000  # rows until it does the next step, where many wait: one row in so many takes longer
-_SMALL_STEP: Final = 2_000  # in between, so that nobody waits for long
+PAUSE: Final = 500  # rows until it does the next step, where many wait: one row in so many takes longer
+_SMALL_STEP: Final = 1_000  # in between, so that nobody waits for long
 _OVERTAKEN: Final = 3  # times that a step is tried, because something changed under it
+_CHUNK: Final = 20_000  # rows that rollup_chunk and tool_chunk take together
 _WITHIN: Final = "place.id between ? and ?"
 
 
@@ -40,13 +42,13 @@ def compact(
     connection: sqlite3.Connection,
     *,
     up_to: int | None = None,
-    rows: int = STEP,
+    rows: int | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> int:
     """Compact up to the ledger row `up_to` (None: all that there are now, and all tool calls), `rows` at a time.
 
-    Returns how many rows of the ledger. The connection is in autocommit mode and in no transaction. `advance` is told
-    of each step how many rows it took.
+    `rows` None: as many as can be written without holding up others for long. Returns how many rows of the ledger. The
+    connection is in autocommit mode and in no transaction. `advance` is told of each step how many rows it took.
     """
     with transaction(connection):
         rollup.mend(connection)
@@ -54,16 +56,16 @@ def compact(
         compact_tool_calls(connection, rows=rows)
     rolled, recorded = reach(connection)
     goal = recorded if up_to is None else min(up_to, recorded)
-    start = rolled
+    start, course = rolled, Course(connection, rows)
     while rolled < goal:
-        before, rolled = rolled, step(connection, min(rolled + rows, goal))
+        before, rolled = rolled, step(connection, min(rolled + course.rows, goal), course)
         if rolled == before:
             break  # others change prices or assignments right now
         advance(rolled - before)
     return max(rolled - start, 0)
 
 
-def compact_tool_calls(connection: sqlite3.Connection, *, up_to: int | None = None, rows: int = STEP) -> int:
+def compact_tool_calls(connection: sqlite3.Connection, *, up_to: int | None = None, rows: int | None = None) -> int:
     """Compact tool calls up to the audit row `up_to` (None: all that there are now). Returns how many rows."""
     with transaction(connection):
         tool_rollup.mend(connection)
@@ -73,9 +75,9 @@ def compact_tool_calls(connection: sqlite3.Connection, *, up_to: int | None = No
             more = tool_rollup.bring_back(connection)
     rolled, recorded = tool_reach(connection)
     goal = recorded if up_to is None else min(up_to, recorded)
-    start = rolled
+    start, course = rolled, Course(connection, rows)
     while rolled < goal:
-        before, rolled = rolled, _tool_step(connection, min(rolled + rows, goal))
+        before, rolled = rolled, _tool_step(connection, min(rolled + course.rows, goal), course)
         if rolled == before:
             break  # others record LLM calls of these tool calls right now
     return max(rolled - start, 0)
@@ -87,7 +89,7 @@ def tool_reach(connection: sqlite3.Connection) -> Reach:
     return Reach(*row)
 
 
-def _tool_step(connection: sqlite3.Connection, last: int) -> int:
+def _tool_step(connection: sqlite3.Connection, last: int, course: Course) -> int:
     """Compact the tool calls up to `last`. Returns how far their rollups reach now."""
     with transaction(connection):  # from now on, what moves among these calls is noted in tool_loose
         connection.execute("update rollup_state set audit_reach = max(audit_reach, ?)", [last])
@@ -96,26 +98,35 @@ def _tool_step(connection: sqlite3.Connection, last: int) -> int:
         if stretch.first > last:
             break
         ids = (stretch.first, last)
-        if not tool_rollup.stage(connection, _WITHIN, ids):
-            with transaction(connection):
-                tool_rollup.add_keys(connection, _WITHIN, ids)
-            tool_rollup.stage(connection, _WITHIN, ids)
-        times = connection.execute(f"select min(ts), max(ts) from audit as place where {_WITHIN}", ids).fetchone()
-        with transaction(connection):
+        with uncollected():
+            staged = tool_rollup.stage(connection, course.tool_kinds(connection, stretch), _WITHIN, ids)
+            if missing := staged.place():
+                with transaction(connection):
+                    tool_rollup.add_keys(connection, missing)
+                staged.place()
+            tool_rollup.put(connection, staged)
+        chunks = _chunks(connection, "audit", *ids)
+        with course.writing(connection):
             if _look_at_tool_calls(connection, last) != stretch:
                 continue  # what was summed is not so any more
             tool_rollup.merge(connection)
-            tool_rollup.keep_orphans(connection)
+            connection.executemany("insert or ignore into tool_orphan (id) values (?)", staged.orphans)
             connection.execute("delete from tool_loose where id between ? and ?", ids)
-            connection.execute("insert into tool_chunk values (?, ?, ?, ?)", [*ids, *times])
+            connection.executemany("insert into tool_chunk values (?, ?, ?, ?)", chunks)
             connection.execute("update rollup_state set audit_row = ?", [last])
     return tool_reach(connection).rolled
 
 
-def _look_at_tool_calls(connection: sqlite3.Connection, last: int) -> _Stretch:
-    first, changes = connection.execute("select audit_row + 1, changes from rollup_state").fetchone()
+def _look_at_tool_calls(connection: sqlite3.Connection, last: int) -> Stretch:
+    first, *facts = connection.execute(
+        """
+        select audit_row + 1, changes, (select coalesce(max(id), 0) from agent_assignment),
+          (select coalesce(max(id), 0) from tool_price)
+        from rollup_state
+        """
+    ).fetchone()
     (moved,) = connection.execute("select count(*) from tool_loose where id between ? and ?", [first, last]).fetchone()
-    return _Stretch(first, changes, moved)
+    return Stretch(first, tuple(facts), moved)
 
 
 def keep_up(connection: sqlite3.Connection, steps: int | None = None) -> dict[str, Reach]:
@@ -133,7 +144,7 @@ def keep_up(connection: sqlite3.Connection, steps: int | None = None) -> dict[st
     for table, compacted, reaching in (("ledger", compact, reach), ("audit", compact_tool_calls, tool_reach)):
         taken, now = 0, reaching(connection)
         while now.recorded - now.rolled >= SLACK and taken != steps:
-            compacted(connection, up_to=now.rolled + rows)
+            compacted(connection, up_to=now.rolled + rows, rows=rows)
             before, now = now, reaching(connection)
             if now.rolled == before.rolled:
                 break  # others change what it is made of right now
@@ -142,40 +153,48 @@ def keep_up(connection: sqlite3.Connection, steps: int | None = None) -> dict[st
     return reached
 
 
-def step(connection: sqlite3.Connection, last: int) -> int:
+def step(connection: sqlite3.Connection, last: int, course: Course) -> int:
     """Compact the rows up to `last`. Returns how far the rollups reach now: further, where somebody else was faster."""
     for _ in range(_OVERTAKEN):
         stretch = _look(connection, last)
         if stretch.first > last:
             break
         ids = (stretch.first, last)
-        if not rollup.stage(connection, _WITHIN, ids):
-            with transaction(connection):
-                rollup.add_keys(connection)
-            rollup.stage(connection, _WITHIN, ids)
-        loose = connection.execute(f"select id from usage_place as place where {_WITHIN} and loose", ids).fetchall()
-        times = connection.execute(f"select min(ts), max(ts) from ledger as place where {_WITHIN}", ids).fetchone()
-        with transaction(connection):
+        with uncollected():
+            staged = rollup.stage(connection, course.kinds(connection, stretch), _WITHIN, ids)
+            if missing := staged.place():
+                with transaction(connection):
+                    rollup.add_keys(connection, missing)
+                staged.place()
+            rollup.put(connection, staged)
+        chunks = _chunks(connection, "ledger", *ids)
+        with course.writing(connection):
             if _look(connection, last) != stretch:
                 continue  # what was summed is not so any more
             rollup.merge(connection)
-            connection.executemany("insert into usage_loose (id) values (?)", loose)
-            connection.execute("insert into rollup_chunk values (?, ?, ?, ?)", [*ids, *times])
+            connection.executemany("insert into usage_loose (id) values (?)", staged.loose)
+            connection.executemany("insert into rollup_chunk values (?, ?, ?, ?)", chunks)
             connection.execute("update rollup_state set ledger_row = ?", [last])
     return reach(connection).rolled
 
 
-class _Stretch(NamedTuple):
-    """What the next step depends on: where it begins, prices and assignments, and which of its rows moved away."""
-
-    first: int
-    changes: int
-    moved: int
-
-
-def _look(connection: sqlite3.Connection, last: int) -> _Stretch:
-    first, changes = connection.execute("select ledger_row + 1, changes from rollup_state").fetchone()
+def _look(connection: sqlite3.Connection, last: int) -> Stretch:
+    first, *facts = connection.execute(
+        "select ledger_row + 1, changes, (select coalesce(max(id), 0) from agent_assignment) from rollup_state"
+    ).fetchone()
     (superseded,) = connection.execute(
         "select count(*) from superseded_call where id between ? and ?", [first, last]
     ).fetchone()
-    return _Stretch(first, changes, superseded)
+    return Stretch(first, tuple(facts), superseded)
+
+
+def _chunks(connection: sqlite3.Connection, table: str, first: int, last: int) -> list[tuple[int, int, str, str]]:
+    """Stretches of rows, short enough to be read for the calls of an hour, with the times that they cover."""
+    found = []
+    for begin in range(first, last + 1, _CHUNK):
+        end = min(begin + _CHUNK - 1, last)
+        times = f"select min(ts), max(ts) from {table} where id between ? and ?"
+        since, until = connection.execute(times, [begin, end]).fetchone()
+        if since is not None:
+            found.append((begin, end, since, until))
+    return found

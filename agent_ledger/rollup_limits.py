@@ -42,9 +42,11 @@ def follow(connection: sqlite3.Connection, key: RateKey, before: Limits) -> None
     after = limits(connection, key)
     whose = rollup.of_rate(key)
     used = f"select exists (select 1 from usage_key where {whose.condition('usage_key')})"
-    if after == before or not connection.execute(used, whose.values).fetchone()[0]:
+    if after == before:
         return
     connection.execute("update rollup_state set changes = changes + 1")
+    if not connection.execute(used, whose.values).fetchone()[0]:
+        return
     if _bands_differ(before, after):
         rollup.rebuild(connection, whose)
         return

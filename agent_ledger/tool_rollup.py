@@ -7,23 +7,23 @@ on a connection; who calls them holds the write transaction where one is needed.
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from agent_ledger import archive_reading
+from agent_ledger import archive_reading, grains
+from agent_ledger.grains import MONTHS, START, Group, Place, Table
 from agent_ledger.rollup import begins_month
+from agent_ledger.tool_sums import TAKEN, TOTALS, Kinds, ToolSums
 
 BATCH: Final = 1_000  # loose calls that one transaction brings back
 
-_SUMS: Final = ("calls", "failed_calls", "units", "cost_4096ths", "cost_picos")
-_TAKEN: Final = ("allocated_calls", "allocated_4096ths", "allocated_picos")
-_STAGED: Final = (*_SUMS, *_TAKEN)
 _SHARED: Final = ("server", "tool", "unit", "units", "reported")  # by all agents
-_PLACE: Final = ("key_id", "bucket", "price_cut", "agent_cut", "customer_id")
-_START: Final = "0000-01-01T00:00:00.000Z"  # what completes the name of a bucket to its first moment
+_KEY: Final = ("grain", "key_id", "bucket", "cut", "customer_id")
+_CALLS: Final = Table("tool_rollup", ("customer_id",), TOTALS, {})
+_ALLOCATED: Final = Table("tool_allocated", ("customer_id",), TAKEN, {})
 _SUMMED: Final = "place.id not in (select id from tool_loose)"
-_COUNTS: Final = "place.id not in (select id from superseded_tool_call)"
 
 
 class State(NamedTuple):
@@ -65,69 +65,34 @@ class Whose(NamedTuple):
         return f"{table}.{self.column} = ?"
 
 
-class _Grain(NamedTuple):
-    """How the rows of `source` become those of a coarser grain."""
-
-    name: str
-    source: str
-    digits: int  # of a timestamp that name the bucket
-    by_agent: bool
-    by_customer: bool
-
-
-_GRAINS: Final = (
-    _Grain("agent_customer", "placed", 10, True, True),
-    _Grain("customer_day", "agent_customer", 10, False, True),
-    _Grain("customer_month", "customer_day", 7, False, True),
-    _Grain("hour", "placed", 13, True, False),
-    _Grain("day", "hour", 10, True, False),
-    _Grain("month", "day", 7, True, False),
-)
-_ALL: Final = tuple(grain.name for grain in _GRAINS)
-_BY_AGENT: Final = tuple(grain.name for grain in _GRAINS if grain.by_agent)
-_MONTHS: Final = {"day": "month", "customer_day": "customer_month"}  # which follow from days
-
-
 def of_agent(agent_id: str) -> Whose:
     """The calls of one agent."""
-    return Whose("agent_id", agent_id, _BY_AGENT)
+    return Whose("agent_id", agent_id, grains.BY_AGENT)
 
 
 def of_tool(tool: str) -> Whose:
     """The calls of one tool, whoever offers it."""
-    return Whose("tool", tool, _ALL)
+    return Whose("tool", tool, grains.ALL)
 
 
 # -- summing ----------------------------------------------------------------------------------------------------------
 
 
-def stage(connection: sqlite3.Connection, condition: str, values: Sequence[object] = ()) -> bool:
-    """Sum the calls for which `condition` on tool_place holds, in temporary tables, one for each grain.
+def stage(connection: sqlite3.Connection, kinds: Kinds, condition: str, values: Sequence[object] = ()) -> ToolSums:
+    """Sum the calls for which `condition` on the row `place` of tool_attribution holds. Nothing is written to the file.
 
-    Nothing is written to the file. Returns False where `tool_key` lacks combinations of these calls: `add_keys` first.
+    Ask for their places before they are merged.
     """
-    _empty_stage(connection)
-    connection.execute(
-        f"""
-        insert into temp.tool_placed
-        select key_id, ts, price_cut, agent_cut, customer_id, all_agents_id,
-          1, failed_calls, units_sum, cost_4096ths, cost_picos,
-          (select sum(allocation.cost_picos) from allocation where allocation.audit_id = place.id), null, null,
-          id, orphan
-        from tool_place as place where {condition} and {_COUNTS}
-        """,
-        values,
-    )
-    if connection.execute("select exists (select 1 from temp.tool_placed where key_id is null)").fetchone()[0]:
-        return False
-    _spread(connection, _GRAINS)
-    return True
+    staged = ToolSums(connection, kinds)
+    staged.read(condition, values)
+    return staged
 
 
-def add_keys(connection: sqlite3.Connection, condition: str, values: Sequence[object] = ()) -> None:
-    """Add what the calls for which `condition` holds have in common to `tool_key`, as far as it is new."""
+def add_keys(connection: sqlite3.Connection, calls: Sequence[int]) -> None:
+    """Add to `tool_key` what calls have in common, each of them an example."""
     shared = ", ".join(_SHARED)
-    missing = f"from tool_place as place where {condition} and key_id is null"
+    missing = "from tool_place as place where place.id in (select value from json_each(?))"
+    values = [json.dumps(calls)]
     connection.execute(
         f"insert or ignore into tool_key (agent_id, feature, {shared}) select distinct '', '', {shared} {missing}",
         values,
@@ -146,69 +111,22 @@ def add_keys(connection: sqlite3.Connection, condition: str, values: Sequence[ob
     )
 
 
-def merge(connection: sqlite3.Connection, grains: Collection[str] = _ALL, *, allocated_only: bool = False) -> None:
-    """Add what was staged to the rollups."""
-    place = f"""
-      key_id, bucket,
-      iif(max(price_cut, agent_cut) > bucket || substr('{_START}', length(bucket) + 1), max(price_cut, agent_cut), ''),
-      customer_id
-    """
-    sums: list[tuple[str, Sequence[str], Sequence[str], str]] = [
-        ("tool_allocated", _TAKEN, ("calls", "cost_4096ths", "cost_picos"), "allocated_calls > 0")
-    ]
-    if not allocated_only:
-        sums.append(("tool_rollup", _SUMS, _SUMS, "true"))
-    for grain in grains:
-        for table, staged, columns, some in sums:
-            connection.execute(
-                f"""
-                insert into {table} (grain, key_id, bucket, cut, customer_id, {", ".join(columns)})
-                select '{grain}', {place}, {", ".join(staged)} from temp."tool_{grain}" where {some}
-                on conflict (grain, key_id, bucket, cut, customer_id) do update set {_added(columns)}
-                """
-            )
+def put(connection: sqlite3.Connection, staged: ToolSums, of: Collection[str] = grains.ALL) -> None:
+    """Put what was staged into temporary tables, as rows of some grains. All places are known."""
+    _put(connection, grains.spread(staged.hours(), staged.customers(), of))
 
 
-def keep_orphans(connection: sqlite3.Connection) -> None:
-    """Note which of the calls that were staged have no LLM call."""
-    connection.execute("insert or ignore into tool_orphan (id) select id from temp.tool_placed where orphan")
+def merge(connection: sqlite3.Connection) -> None:
+    """Add what was put to the rollups."""
+    _CALLS.merge(connection)
+    _ALLOCATED.merge(connection)
 
 
-def _added(columns: Sequence[str]) -> str:
-    """How a row takes in another of the same place."""
-    return ", ".join(f"{column} = {column} + excluded.{column}" for column in columns)
-
-
-def _empty_stage(connection: sqlite3.Connection) -> None:
-    """Make the temporary tables: of calls as they are, and of each grain."""
-    columns = ", ".join((*_PLACE, "all_agents_id", *_STAGED))
-    key = ", ".join(_PLACE)
-    connection.execute(f"create temp table if not exists tool_placed ({columns}, id, orphan)")
-    for grain in _ALL:
-        connection.execute(
-            f'create temp table if not exists "tool_{grain}" ({columns}, primary key ({key})) without rowid'
-        )
-    for name in ("placed", *_ALL):
-        connection.execute(f'delete from temp."tool_{name}"')
-
-
-def _spread(connection: sqlite3.Connection, grains: Sequence[_Grain]) -> None:
-    """Sum what is staged for each grain, each from a finer one."""
-    for grain in grains:
-        key_id = "key_id" if grain.by_agent else "all_agents_id"
-        agent_cut = "agent_cut" if grain.by_agent else "''"
-        customer = "customer_id" if grain.by_customer else "''"
-        place = f"{key_id}, substr(bucket, 1, {grain.digits}), price_cut, {agent_cut}, {customer}, all_agents_id"
-        taken: Sequence[str] = _TAKEN
-        if grain.source == "placed":  # where it is the whole amount of one call, or NULL
-            parts = ("allocated_calls / 244140625", "allocated_calls % 244140625")
-            taken = ("allocated_calls is not null", *(f"coalesce({part}, 0)" for part in parts))
-        # Faster than a GROUP BY, which would sort all rows: those of one place come together.
-        connection.execute(
-            f'insert into temp."tool_{grain.name}" select {place}, {", ".join((*_SUMS, *taken))}'
-            f' from temp."tool_{grain.source}" where true'
-            f" on conflict ({', '.join(_PLACE)}) do update set {_added(_STAGED)}"
-        )
+def _put(connection: sqlite3.Connection, spread_out: Iterable[tuple[str, list[Group]]]) -> None:
+    key, sums = len(_KEY), len(_KEY) + len(TOTALS)
+    found = grains.rows(spread_out, len(TOTALS) + len(TAKEN))
+    _CALLS.put(connection, (row[:sums] for row in found))
+    _ALLOCATED.put(connection, (row[:key] + row[sums:] for row in found if row[sums]))
 
 
 # -- keeping in step --------------------------------------------------------------------------------------------------
@@ -249,8 +167,10 @@ def _sum_allocated(connection: sqlite3.Connection) -> None:
     connection.execute("delete from tool_allocated")
     taken = "place.id in (select audit_id from allocation where audit_id <= ?)"
     if reached := _reached(connection):
-        stage(connection, f"{taken} and {_SUMMED}", [reached])
-        merge(connection, allocated_only=True)
+        staged = stage(connection, Kinds(connection), f"{taken} and {_SUMMED}", [reached])
+        staged.place()  # all calls up to there have a key
+        put(connection, staged)
+        _ALLOCATED.merge(connection)
 
 
 def _sum_rest(connection: sqlite3.Connection) -> None:
@@ -273,8 +193,7 @@ def bring_back(connection: sqlite3.Connection) -> bool:
         return False
     values = (batch[:BATCH][-1],)
     loose = "place.id in (select id from tool_loose where id <= ?)"
-    _sum(connection, loose, values)
-    merge(connection)
+    _sum(connection, grains.ALL, loose, *values)
     connection.execute(
         "delete from tool_orphan where id <= ? and id in (select id from tool_loose)"
         " and id in (select id from tool_attribution where call_id is not null)",
@@ -289,59 +208,61 @@ def split(connection: sqlite3.Connection, moment: str, whose: Whose) -> None:
     used = f"select exists (select 1 from tool_key where {whose.condition('tool_key')})"
     if begins_month(moment) or not connection.execute(used, [whose.value]).fetchone()[0]:
         return
-    if moment[10:] != _START[10:]:
+    if moment[10:] != START[10:]:
         _sum_day(connection, moment[:10], whose)
     _sum_month(connection, moment[:7], whose)
 
 
 def _rebuild(connection: sqlite3.Connection, whose: Whose) -> None:
     _clear(connection, whose, whose.grains, "")
-    _sum(connection, f"place.id <= ? and {_SUMMED} and {whose.condition('place')}", (_reached(connection), whose.value))
-    merge(connection, whose.grains)
+    summed = f"place.id <= ? and {_SUMMED} and {whose.condition('place')}"
+    _sum(connection, whose.grains, summed, _reached(connection), whose.value)
     for _ in archive_reading.recalled_tool_calls(connection):
-        _sum(connection, whose.condition("place"), (whose.value,))
-        merge(connection, whose.grains)
+        _sum(connection, whose.grains, whose.condition("place"), whose.value)
 
 
 def _sum_day(connection: sqlite3.Connection, day: str, whose: Whose) -> None:
-    grains = [grain for grain in whose.grains if grain not in _MONTHS.values()]
-    _clear(connection, whose, grains, day)
+    days = [grain for grain in whose.grains if grain not in MONTHS.values()]
+    _clear(connection, whose, days, day)
     stretches = connection.execute(
         "select first_id, last_id from tool_chunk where substr(first_ts, 1, 10) <= ? and substr(last_ts, 1, 10) >= ?",
         [day, day],
     ).fetchall()
+    within = f"place.id between ? and ? and substr(place.ts, 1, 10) = ? and {_SUMMED} and {whose.condition('place')}"
     for first, last in stretches:
-        _sum(
-            connection,
-            f"place.id between ? and ? and substr(place.ts, 1, 10) = ? and {_SUMMED} and {whose.condition('place')}",
-            (first, last, day, whose.value),
-        )
-        merge(connection, grains)
+        _sum(connection, days, within, first, last, day, whose.value)
     for _ in archive_reading.recalled_tool_calls(connection, f"{day}T", f"{day}U"):
-        _sum(connection, whose.condition("place"), (whose.value,))
-        merge(connection, grains)
+        _sum(connection, days, whose.condition("place"), whose.value)
+
+
+def _sum(connection: sqlite3.Connection, of: Collection[str], condition: str, *values: object) -> None:
+    """Add some calls to some grains."""
+    staged = stage(connection, Kinds(connection), condition, values)
+    if missing := staged.place():
+        add_keys(connection, missing)
+        staged.place()
+    put(connection, staged, of)
+    merge(connection)
 
 
 def _sum_month(connection: sqlite3.Connection, month: str, whose: Whose) -> None:
-    grains = {days: months for days, months in _MONTHS.items() if months in whose.grains}
-    _clear(connection, whose, tuple(grains.values()), month)
-    _empty_stage(connection)
-    for days in grains:
-        _read_back(connection, days, month, whose)
-    _spread(connection, [grain for grain in _GRAINS if grain.name in grains.values()])
-    merge(connection, grains.values())
+    months = [grain for grain in MONTHS.values() if grain in whose.grains]
+    _clear(connection, whose, months, month)
+    for days, grain in MONTHS.items():
+        if grain in months:
+            groups = grains.coarser(_read_back(connection, days, month, whose), grain)
+            _put(connection, [(grain, groups)])
+            merge(connection)
 
 
-def _read_back(connection: sqlite3.Connection, days: str, month: str, whose: Whose) -> None:
-    """Stage the days of a month as they stand in the rollups."""
-    key = ("grain", "key_id", "bucket", "cut", "customer_id")
-    same = " and ".join(f"taken.{column} = summed.{column}" for column in key)
-    connection.execute(
+def _read_back(connection: sqlite3.Connection, days: str, month: str, whose: Whose) -> Iterator[Group]:
+    """The days of a month as they stand in the rollups."""
+    same = " and ".join(f"taken.{column} = summed.{column}" for column in _KEY)
+    found = connection.execute(
         f"""
-        insert into temp."tool_{days}"
         with read as (
           select summed.*, tool_key.agent_id, tool_key.tool, tool_key.reported, tool_key.all_agents_id,
-            iif(summed.cut = '', summed.bucket || substr('{_START}', length(summed.bucket) + 1), summed.cut) as since,
+            iif(summed.cut = '', summed.bucket || substr('{START}', length(summed.bucket) + 1), summed.cut) as since,
             coalesce(taken.calls, 0) as allocated_calls,
             coalesce(taken.cost_4096ths, 0) as allocated_4096ths,
             coalesce(taken.cost_picos, 0) as allocated_picos
@@ -362,13 +283,14 @@ def _read_back(connection: sqlite3.Connection, days: str, month: str, whose: Who
             ), '') as agent_since
           from read
         )
-        select key_id, bucket, iif(price_since > ?, price_since, ''), iif(agent_since > ?, agent_since, ''),
-          customer_id, coalesce(all_agents_id, key_id), {", ".join(_STAGED)}
-        from placed where true
-        on conflict ({", ".join(_PLACE)}) do update set {_added(_STAGED)}
+        select key_id, coalesce(all_agents_id, key_id), iif(price_since > ?, price_since, ''),
+          iif(agent_since > ?, agent_since, ''), bucket, customer_id, {", ".join(TOTALS)},
+          allocated_calls, allocated_4096ths, allocated_picos
+        from placed
         """,
-        (days, f"{month}-", f"{month}.", whose.value, *(2 * (f"{month}{_START[7:]}",))),
-    )
+        (days, f"{month}-", f"{month}.", whose.value, *(2 * (f"{month}{START[7:]}",))),
+    ).fetchall()
+    return (Group(Place(*row[:4]), row[4], (), {row[5]: list(row[6:])}) for row in found)
 
 
 def _clear(connection: sqlite3.Connection, whose: Whose, grains: Collection[str], bucket: str) -> None:
@@ -380,12 +302,6 @@ def _clear(connection: sqlite3.Connection, whose: Whose, grains: Collection[str]
                 f" and key_id in (select id from tool_key where {whose.condition('tool_key')})",
                 (grain, bucket, f"{bucket}~", whose.value),
             )
-
-
-def _sum(connection: sqlite3.Connection, condition: str, values: Sequence[object]) -> None:
-    if not stage(connection, condition, values):
-        add_keys(connection, condition, values)
-        stage(connection, condition, values)
 
 
 def _reached(connection: sqlite3.Connection) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -9,11 +10,14 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
+from typing import Any
 
 import pytest
-from support import call, exit_code, locked, price, query, start_child
+from support import call, exit_code, locked, price, query, start_child, tool_call
 
 from agent_ledger import Ledger, LedgerError, compacting, rollup
+from agent_ledger.call_sums import CallSums
 from agent_ledger.schema import open_for_writing
 
 VIEWS = ("cost_by_agent", "cost_by_customer", "cost_by_model", "cost_by_day", "unpriced_calls")
@@ -59,7 +63,8 @@ def rolled(ledger: Ledger) -> int:
 
 
 def test_it_goes_in_steps_and_changes_no_figure(filled: Ledger) -> None:
-    before, steps = figures(filled), []
+    before = figures(filled)
+    steps: list[int] = []
     with connected(filled) as connection:
         assert compacting.reach(connection) == (0, 300)
         assert compacting.compact(connection, up_to=250, rows=100, advance=steps.append) == 250
@@ -106,10 +111,11 @@ def test_what_was_summed_is_summed_again_where_it_changed_meanwhile(
     filled: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between summing and writing, another process records a fuller account of a call, and a later price."""
-    stage, happened = rollup.stage, []
+    stage = rollup.stage
+    happened: list[bool] = []
 
-    def then_something_happens(connection: sqlite3.Connection, *arguments: object) -> bool:
-        staged = stage(connection, *arguments)  # type: ignore[arg-type]
+    def then_something_happens(connection: sqlite3.Connection, *arguments: Any) -> CallSums:
+        staged = stage(connection, *arguments)
         if not happened:
             happened.append(filled.record_call(**call(request_id="r7", prompt_tokens=999_999, completion_tokens=9)))
             filled.set_prices([price("m", input=5, output=15, effective_from="2026-01-15T00:00:00.000Z")])
@@ -128,11 +134,12 @@ def test_what_was_summed_is_summed_again_where_it_changed_meanwhile(
 
 def test_two_at_once(filled: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process compacts the same rows while this one sums them."""
-    stage, done = rollup.stage, []
+    stage = rollup.stage
+    done: list[bool] = []
     before = figures(filled)
 
-    def while_another_compacts(connection: sqlite3.Connection, *arguments: object) -> bool:
-        staged = stage(connection, *arguments)  # type: ignore[arg-type]
+    def while_another_compacts(connection: sqlite3.Connection, *arguments: Any) -> CallSums:
+        staged = stage(connection, *arguments)
         if not done:
             done.append(True)
             with connected(filled) as other:
@@ -166,6 +173,41 @@ def test_killed_at_any_moment(filled: Ledger) -> None:
         query(filled, "select sum(calls) from usage_rollup group by grain")
         == query(filled, "select count(*) from usage where id not in (select id from usage_loose)") * 6
     )
+
+
+def test_killed_between_any_two_statements(filled: Ledger) -> None:
+    """Two steps of calls and one of tool calls, which may end after every so many statements."""
+    filled.record_tool_calls(tool_call(request_id=f"r{number}", tool_call_id=f"t{number}") for number in range(9))
+    filled.close()
+    before = (figures(filled), query(filled, "select * from cost_by_tool"))
+    start = filled.path.read_bytes()
+
+    def work(last: int) -> None:
+        counter = itertools.count(1)
+
+        def die(_: str) -> None:
+            if next(counter) == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        with connected(filled) as connection:
+            connection.set_trace_callback(die)
+            compacting.compact(connection, rows=150)
+
+    killed = 0
+    for last in itertools.count(1, 131):
+        ended = exit_code(start_child(partial(work, last)))
+        assert (figures(filled), query(filled, "select * from cost_by_tool")) == before
+        if ended == 0:
+            break
+        assert ended == -signal.SIGKILL
+        killed += 1
+        with connected(filled) as connection:
+            compacting.compact(connection)
+        assert (figures(filled), query(filled, "select * from cost_by_tool")) == before
+        for suffix in ("-wal", "-shm"):
+            filled.path.with_name(filled.path.name + suffix).unlink(missing_ok=True)
+        filled.path.write_bytes(start)
+    assert killed > 10
 
 
 def test_while_another_process_records(filled: Ledger) -> None:

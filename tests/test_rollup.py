@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import signal
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import add_prices, call, counted, naive_cost, nearest_double, price, query, raw, temporary_ledger
+from support import (
+    add_prices,
+    call,
+    counted,
+    exit_code,
+    naive_cost,
+    nearest_double,
+    price,
+    query,
+    raw,
+    start_child,
+    temporary_ledger,
+)
 
-from agent_ledger import Ledger, compacting
+from agent_ledger import Ledger, compacting, rollup
 from agent_ledger.reporting import AXES
 from agent_ledger.schema import open_for_writing
 
@@ -48,7 +64,7 @@ calls = st.fixed_dictionaries(
         "usage": st.sampled_from([{"images": 2}, {"images": 0, "seconds": 3}, {"seconds": 1.25}, {}]),
     },
 )
-prices = st.builds(
+prices: st.SearchStrategy[dict[str, Any]] = st.builds(
     dict,
     model=st.sampled_from(["m", "n", "*"]),
     input=st.sampled_from([None, 3, 1_000_003]),
@@ -65,6 +81,8 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("record"), st.lists(calls, min_size=5, max_size=25)),
         st.tuples(st.just("compact"), st.integers(3, 30)),
+        st.tuples(st.just("killed"), st.integers(1, 400)),
+        st.tuples(st.just("overtaken"), st.lists(calls, min_size=1, max_size=9)),
         st.tuples(st.just("price"), prices),
         st.tuples(st.just("assign"), st.tuples(st.sampled_from(["a", "b"]), moments, st.sampled_from(["x", "y"]))),
         st.tuples(st.just("insert"), st.tuples(st.sampled_from(["a", "b"]), moments, st.sampled_from(["x", "y"]))),
@@ -85,6 +103,32 @@ def compact(ledger: Ledger, rows: int | None = None, *, limit: int = compacting.
         return compacting.compact(connection, up_to=None if rows is None else rolled + rows, rows=limit)
     finally:
         connection.close()
+
+
+def compact_until(ledger: Ledger, last: int) -> None:
+    """Compact in short steps, and be killed before a statement."""
+    counter = itertools.count(1)
+
+    def die(_: str) -> None:
+        if next(counter) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with closing(open_for_writing(ledger.path, synchronous="off")) as connection:
+        connection.set_trace_callback(die)
+        compacting.compact(connection, rows=7)
+
+
+def compact_while(ledger: Ledger, happens: Callable[[], object]) -> None:
+    """Compact, and let something happen after each step was summed and before its sums are added."""
+    put = rollup.put
+
+    def overtaken(*given: Any) -> None:
+        put(*given)
+        happens()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rollup, "put", overtaken)
+        compact(ledger, 25, limit=11)
 
 
 def set_price(ledger: Ledger, fields: dict[str, Any]) -> None:
@@ -113,6 +157,10 @@ def play(ledger: Ledger, step: tuple[str, Any]) -> None:
         ledger.record_calls([call(**fields) for fields in given])
     elif what == "compact":
         compact(ledger, given, limit=11)
+    elif what == "killed":
+        assert exit_code(start_child(lambda: compact_until(ledger, given))) in (0, -signal.SIGKILL)
+    elif what == "overtaken":
+        compact_while(ledger, lambda: ledger.record_calls([call(**fields) for fields in given]))
     elif what == "price":
         set_price(ledger, dict(given))
     elif what == "assign":

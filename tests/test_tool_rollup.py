@@ -362,9 +362,9 @@ def test_what_moves_while_it_is_summed_is_summed_again(ledger: Ledger, monkeypat
     stage = tool_rollup.stage
     late = iter(["r3"])
 
-    def overtaken(*given: Any) -> bool:
+    def overtaken(*given: Any) -> Any:
         done = stage(*given)
-        if (request := next(late, None)) and done:
+        if request := next(late, None):
             ledger.record_call(**call(request_id=request, agent_id="late"))
         return done
 
@@ -379,12 +379,14 @@ def test_what_moves_while_it_is_summed_is_summed_again(ledger: Ledger, monkeypat
 
 def test_killed_between_its_steps_it_goes_on_where_it_was(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(ledger, 20)
+    merge = tool_rollup.merge
 
-    def killed(*_: object) -> None:
+    def killed(*given: Any) -> None:
+        merge(*given)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(tool_rollup, "keep_orphans", killed)
+        patch.setattr(tool_rollup, "merge", killed)
         with pytest.raises(KeyboardInterrupt):
             compact(ledger)
     assert query(ledger, "select audit_row, audit_reach from rollup_state") == [(0, 7)]

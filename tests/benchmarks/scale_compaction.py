@@ -25,7 +25,10 @@ CAN_COMPACT = hasattr(Ledger, "compact")
 
 @dataclass
 class Latencies:
-    """How long `record_call` took, in seconds, each call with the moment of the machine's clock at which it began."""
+    """How long `record_call` took, in seconds, each call with the moment of the machine's clock at which it began.
+
+    From the moment that the call was due: what one call waits for, those behind it wait for too.
+    """
 
     calls: list[tuple[float, float]] = field(default_factory=list)
 
@@ -102,10 +105,11 @@ def write(path: Path) -> None:
         start = time.perf_counter()
         while not stop.is_set():
             number += 1
-            time.sleep(max(0.0, start + number / PER_SECOND - time.perf_counter()))
-            began, moment = time.time(), time.perf_counter()
+            due = start + number / PER_SECOND
+            time.sleep(max(0.0, due - time.perf_counter()))
+            began = time.time()
             record()
-            calls.append((began, time.perf_counter() - moment))
+            calls.append((began, time.perf_counter() - due))
     json.dump(calls, sys.stdout)
 
 

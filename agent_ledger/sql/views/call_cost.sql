@@ -50,19 +50,25 @@ web_search_picos       integer  Of web searches
 request_picos          integer  The fee per call
 units_picos            integer  Of the units in usage; negative where they cost less than the tokens that they are part of
 */
+-- SQLite works a column out anew in each place that uses it, and both sides of AND and OR: hence iif, and `prices`.
 with computed as (
   select
     usage.*,
     rate.price_source,
     rate.price_id,
-    rate.min_tokens > 0 or rate.max_tokens < 9223372036854775807 as has_bands,
+    iif(usage.tier_tokens <> usage.prompt_tokens, rate.min_tokens > 0 or rate.max_tokens < 9223372036854775807, 0) as off_tier,
+    -- NULL where a count or a price is unknown that the cost depends on, so that the cost is.
+    iif(prompt_tokens = 0, 0, prompt_tokens + rate.input + rate.cache_read + rate.cache_write + rate.cache_write_1h)
+    + iif(completion_tokens = 0, 0, completion_tokens + rate.output + rate.reasoning)
+    + iif(web_search_requests > 0, rate.web_search, 0)
+    + rate.request as prices,
     (prompt_tokens - coalesce(cache_read_tokens, 0) - coalesce(cache_write_tokens, 0)) * rate.input as for_input,
     coalesce(cache_read_tokens, 0) * rate.cache_read as for_cache_read,
     (coalesce(cache_write_tokens, 0) - coalesce(cache_write_1h_tokens, 0)) * rate.cache_write as for_cache_write,
     coalesce(cache_write_1h_tokens, 0) * rate.cache_write_1h as for_cache_write_1h,
     (completion_tokens - coalesce(reasoning_tokens, 0)) * rate.output as for_output,
     coalesce(reasoning_tokens, 0) * rate.reasoning as for_reasoning,
-    iif(coalesce(web_search_requests, 0) = 0, 0, web_search_requests * rate.web_search) as for_web_search,
+    iif(web_search_requests > 0, web_search_requests * rate.web_search, 0) as for_web_search,
     rate.request as for_request,
     iif(usage.usage is null or rate.units is null, 0, (
       select cast(round(coalesce(sum(used.value * priced.value), 0)) as integer)
@@ -77,8 +83,8 @@ with computed as (
     and rate.region = coalesce(usage.region, '')
     and usage.ts >= rate.valid_from
     and usage.ts < rate.valid_to
-    and substr(usage.ts, 12, 5) >= rate.time_from
-    and substr(usage.ts, 12, 5) < rate.time_to
+    and (rate.time_from = '00:00' or substr(usage.ts, 12, 5) >= rate.time_from)
+    and (rate.time_to = '24:00' or substr(usage.ts, 12, 5) < rate.time_to)
     and usage.tier_tokens >= rate.min_tokens
     and usage.tier_tokens < rate.max_tokens
 ),
@@ -93,25 +99,18 @@ added as (
   from computed
 ),
 decided as (
-  select
-    *,
-    case
-      when reported_cost_usd > 0 and (picos is null or anomaly is not null) then 'reported'
-      when picos is null then null
-      when anomaly is not null or (tier_tokens <> prompt_tokens and has_bands) then 'estimated'
-      else 'computed'
-    end as source
-  from added
+  select *, iif(reported_cost_usd > 0, iif(anomaly is null, prices is null, 1), 0) as as_reported from added
 ),
 costed as (
   select
     *,
-    -- As `source` says; SQLite would work everything out twice to ask it.
-    iif(
-      reported_cost_usd > 0 and (picos is null or anomaly is not null),
-      cast(round(reported_cost_usd * 1e12) as integer),
-      picos
-    ) as cost
+    iif(as_reported, cast(round(reported_cost_usd * 1e12) as integer), picos) as cost,
+    case
+      when as_reported then 'reported'
+      when prices is null then null
+      when anomaly is not null or off_tier then 'estimated'
+      else 'computed'
+    end as source
   from decided
 )
 select
@@ -143,7 +142,7 @@ select
   ) as real) as cost_usd,
   cast(costed.cost as integer) as cost_picos,
   cast(costed.source as text) as cost_source,
-  cast(iif(costed.source = 'reported', 'reported', costed.price_source) as text) as price_source,
+  cast(iif(costed.as_reported, 'reported', costed.price_source) as text) as price_source,
   cast(costed.price_id as integer) as price_id,
   costed.reported_cost_usd,
   costed.response_id,

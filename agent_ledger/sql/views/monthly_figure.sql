@@ -33,33 +33,75 @@ with axes as (
     ('total', 'month')
   )
 ),
+-- Each grain is summed first, and only its sums are spread over the axes.
 measured as (
   select
-    grain, bucket, agent_id, team, feature, customer_id, model,
-    calls, prompt_tokens, cache_read_tokens, cache_write_tokens, completion_tokens,
-    cost_4096ths as llm_4096ths, cost_picos as llm_picos, iif(cost_picos is null, calls, 0) as unpriced_calls,
-    0 as tool_calls, null as tool_4096ths, null as tool_picos, 0 as uncosted_calls
+    'month' as grain, substr(bucket, 1, 7) as month, agent_id, team, feature, null as customer_id, model, null as day,
+    sum(calls) as calls, sum(prompt_tokens) as prompt_tokens, sum(cache_read_tokens) as cache_read_tokens,
+    sum(cache_write_tokens) as cache_write_tokens, sum(completion_tokens) as completion_tokens,
+    sum(cost_4096ths + cost_picos / 244140625) as llm_whole, sum(cost_picos % 244140625) as llm_rest,
+    sum(iif(cost_picos is null, calls, 0)) as unpriced_calls,
+    0 as tool_calls, null as tool_whole, null as tool_rest, 0 as uncosted_calls
   from usage_cost
-  where grain in ('month', 'day', 'customer_month', 'call')
+  where grain in ('month', 'call')
+  group by 2, 3, 4, 5, 7
   union all
   select
-    grain, bucket, agent_id, team, feature, customer_id, null,
+    'customer_month', substr(bucket, 1, 7), null, null, null, customer_id, null, null,
+    sum(calls), sum(prompt_tokens), sum(cache_read_tokens), sum(cache_write_tokens), sum(completion_tokens),
+    sum(cost_4096ths + cost_picos / 244140625), sum(cost_picos % 244140625), sum(iif(cost_picos is null, calls, 0)),
+    0, null, null, 0
+  from usage_cost
+  where grain in ('customer_month', 'call')
+  group by 2, 6
+  union all
+  select
+    'day', substr(bucket, 1, 7), null, null, null, null, null, substr(bucket, 1, 10),
+    sum(calls), sum(prompt_tokens), sum(cache_read_tokens), sum(cache_write_tokens), sum(completion_tokens),
+    sum(cost_4096ths + cost_picos / 244140625), sum(cost_picos % 244140625), sum(iif(cost_picos is null, calls, 0)),
+    0, null, null, 0
+  from usage_cost
+  where grain in ('day', 'call')
+  group by 8
+  union all
+  select
+    'month', substr(bucket, 1, 7), agent_id, team, feature, null, null, null,
     0, null, null, null, null,
     null, null, 0,
-    calls, cost_4096ths, cost_picos, uncosted_calls
+    sum(calls), sum(cost_4096ths + cost_picos / 244140625), sum(cost_picos % 244140625), sum(uncosted_calls)
   from tool_usage_cost
-  where grain in ('month', 'day', 'customer_month', 'call')
+  where grain in ('month', 'call')
+  group by 2, 3, 4, 5
   union all
   select
-    'call', bucket, '(unallocated)', '(unallocated)', '(unallocated)', '(unallocated)', null,
+    'customer_month', substr(bucket, 1, 7), null, null, null, customer_id, null, null,
     0, null, null, null, null,
     null, null, 0,
-    0, cost_4096ths, cost_picos, 0
+    sum(calls), sum(cost_4096ths + cost_picos / 244140625), sum(cost_picos % 244140625), sum(uncosted_calls)
+  from tool_usage_cost
+  where grain in ('customer_month', 'call')
+  group by 2, 6
+  union all
+  select
+    'day', substr(bucket, 1, 7), null, null, null, null, null, substr(bucket, 1, 10),
+    0, null, null, null, null,
+    null, null, 0,
+    sum(calls), sum(cost_4096ths + cost_picos / 244140625), sum(cost_picos % 244140625), sum(uncosted_calls)
+  from tool_usage_cost
+  where grain in ('day', 'call')
+  group by 8
+  union all
+  select
+    grain, substr(bucket, 1, 7), '(unallocated)', '(unallocated)', '(unallocated)', '(unallocated)', null, substr(bucket, 1, 10),
+    0, null, null, null, null,
+    null, null, 0,
+    0, cost_4096ths + cost_picos / 244140625, cost_picos % 244140625, 0
   from rest_cost
+  cross join (select distinct grain from axes)
 ),
 summed as (
   select
-    substr(measured.bucket, 1, 7) as month,
+    measured.month,
     axes.axis,
     case axes.axis
       when 'agent' then measured.agent_id
@@ -67,7 +109,7 @@ summed as (
       when 'feature' then coalesce(measured.feature, '(unattributed)')
       when 'customer' then coalesce(measured.customer_id, '(unattributed)')
       when 'model' then measured.model
-      when 'day' then substr(measured.bucket, 1, 10)
+      when 'day' then measured.day
       else ''
     end as key,
     sum(measured.calls) as calls,
@@ -75,15 +117,15 @@ summed as (
     sum(measured.cache_read_tokens) as cache_read_tokens,
     sum(measured.cache_write_tokens) as cache_write_tokens,
     sum(measured.completion_tokens) as completion_tokens,
-    sum(measured.llm_4096ths + measured.llm_picos / 244140625) as llm_whole,
-    sum(measured.llm_picos % 244140625) as llm_rest,
+    sum(measured.llm_whole) as llm_whole,
+    sum(measured.llm_rest) as llm_rest,
     sum(measured.unpriced_calls) as unpriced_calls,
     iif(axes.axis = 'model', null, sum(measured.tool_calls)) as tool_calls,
-    sum(measured.tool_4096ths + measured.tool_picos / 244140625) as tool_whole,
-    sum(measured.tool_picos % 244140625) as tool_rest,
+    sum(measured.tool_whole) as tool_whole,
+    sum(measured.tool_rest) as tool_rest,
     iif(axes.axis = 'model', null, sum(measured.uncosted_calls)) as uncosted_calls
   from measured
-  join axes on axes.grain = measured.grain or measured.grain = 'call'
+  cross join axes on axes.grain = measured.grain
   where axes.axis <> 'model' or measured.model is not null
   group by 1, 2, 3
 )

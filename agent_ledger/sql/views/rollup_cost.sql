@@ -26,8 +26,8 @@ cache_write_tokens         integer  Part of prompt_tokens, those for one hour in
 cache_write_1h_tokens      integer  Part of cache_write_tokens
 reasoning_tokens           integer  Part of completion_tokens
 web_search_requests        integer  Billed per request
-cost_4096ths               integer  Their cost exactly, first part: whole 4096ths of a dollar. NULL: unpriced
-cost_picos                 integer  Second part: the remaining pico-dollars (1e-12 USD). NULL: unpriced
+cost_4096ths               integer  Their cost exactly, first part: whole 4096ths of a dollar. Unpriced: 0, or NULL
+cost_picos                 integer  Second part: the remaining pico-dollars (1e-12 USD), which may be more than one 4096th. NULL: unpriced
 cost_source                text     computed, estimated or reported, see call_cost. NULL: unpriced
 price_source               text     Who says what they cost. NULL: nobody
 price_id                   integer  price_revision.id of the price in force. NULL: none
@@ -44,10 +44,12 @@ web_search_unit_picos      integer  Per web search
 request_unit_picos         integer  Per call
 units_picos                integer  Of the units in usage; negative where they cost less than the tokens that they are part of
 */
+-- SQLite works a column out anew in each place that uses it, and both sides of AND and OR: so the large ones below are used
+-- once or twice, and iif asks first whether they are needed.
 with dated as (
   select
     usage_rollup.*,
-    bucket || substr('0000-01-01T00:00:00.000Z', length(bucket) + 1) as starts,
+    iif(cut = '', bucket || substr('0000-01-01T00:00:00.000Z', length(bucket) + 1), cut) as since,
     prompt_tokens - cache_read_tokens - cache_write_tokens as input_tokens,
     cache_write_tokens - cache_write_1h_tokens as cache_write_5m_tokens,
     completion_tokens - reasoning_tokens as output_tokens
@@ -56,7 +58,6 @@ with dated as (
 priced as (
   select
     dated.*,
-    iif(dated.cut = '', dated.starts, dated.cut) as since,
     usage_key.agent_id,
     usage_key.model,
     usage_key.provider,
@@ -66,13 +67,12 @@ priced as (
     usage_key.prompt,
     usage_key.completion,
     usage_key.searches,
-    usage_key.units,
+    iif(usage_key.units, rate.units is not null, 0) as has_units,
     usage_key.reported,
     usage_key.anomaly,
-    usage_key.off_tier,
+    iif(usage_key.off_tier, usage_key.anomaly or rate.min_tokens > 0 or rate.max_tokens < 9223372036854775807, usage_key.anomaly) as uncertain,
     rate.price_source,
     rate.price_id,
-    rate.min_tokens > 0 or rate.max_tokens < 9223372036854775807 as has_bands,
     rate.units as unit_prices,
     rate.input as input_unit_picos,
     rate.cache_read as cache_read_unit_picos,
@@ -82,29 +82,11 @@ priced as (
     rate.reasoning as reasoning_unit_picos,
     rate.web_search as web_search_unit_picos,
     rate.request as request_unit_picos,
-    -- Millions of tokens (of 2^20) and the rest are multiplied apart: together they would pass 64 bits at 9 million dollars.
-    case usage_key.prompt
-      when 0 then 0
-      when 1 then (input_tokens >> 20) * rate.input + (cache_read_tokens >> 20) * rate.cache_read
-        + (cache_write_5m_tokens >> 20) * rate.cache_write + (cache_write_1h_tokens >> 20) * rate.cache_write_1h
-    end
-    + case usage_key.completion
-      when 0 then 0
-      when 1 then (output_tokens >> 20) * rate.output + (reasoning_tokens >> 20) * rate.reasoning
-    end
-    + iif(usage_key.searches, (web_search_requests >> 20) * rate.web_search, 0)
-    + (calls >> 20) * rate.request as mebis,
-    case usage_key.prompt
-      when 0 then 0
-      when 1 then (input_tokens & 1048575) * rate.input + (cache_read_tokens & 1048575) * rate.cache_read
-        + (cache_write_5m_tokens & 1048575) * rate.cache_write + (cache_write_1h_tokens & 1048575) * rate.cache_write_1h
-    end
-    + case usage_key.completion
-      when 0 then 0
-      when 1 then (output_tokens & 1048575) * rate.output + (reasoning_tokens & 1048575) * rate.reasoning
-    end
-    + iif(usage_key.searches, (web_search_requests & 1048575) * rate.web_search, 0)
-    + (calls & 1048575) * rate.request as ones
+    -- NULL where a price is unknown that these calls need.
+    case usage_key.prompt when 0 then 0 when 1 then rate.input + rate.cache_read + rate.cache_write + rate.cache_write_1h end
+    + case usage_key.completion when 0 then 0 when 1 then rate.output + rate.reasoning end
+    + iif(usage_key.searches, rate.web_search, 0)
+    + rate.request as prices
   -- Keys first, few as they are: then an agent and a period lead straight to their rows.
   from usage_key
   cross join dated on dated.key_id = usage_key.id
@@ -113,87 +95,117 @@ priced as (
     and rate.provider = usage_key.provider
     and rate.service_tier = usage_key.service_tier
     and rate.region = usage_key.region
-    and iif(dated.cut = '', dated.starts, dated.cut) >= rate.valid_from
-    and iif(dated.cut = '', dated.starts, dated.cut) < rate.valid_to
+    and dated.since >= rate.valid_from
+    and dated.since < rate.valid_to
     and usage_key.time_from >= rate.time_from
     and usage_key.time_from < rate.time_to
     and usage_key.min_tokens >= rate.min_tokens
     and usage_key.min_tokens < rate.max_tokens
 ),
-with_units as (
+multiplied as (
   select
     *,
-    iif(units and unit_prices is not null, (
-      select coalesce(sum((used.quantity >> 20) * unit_price.value), 0)
-      from usage_unit_rollup as used
-      join json_each(priced.unit_prices) as unit_price on unit_price.key = used.unit
-      where used.grain = priced.grain and used.key_id = priced.key_id and used.bucket = priced.bucket
-        and used.cut = priced.cut and used.customer_id = priced.customer_id
-    ), 0) as unit_mebis,
-    iif(units and unit_prices is not null, (
+    iif(reported, anomaly or prices is null, 0) as as_reported,
+    -- Where counts are large they are multiplied in two parts, of 2^26 tokens, 2^20 calls: the product would pass 64 bits
+    -- at 9 million dollars.
+    iif((prompt_tokens | completion_tokens) < 67108864 and (calls | web_search_requests) < 1048576 and not has_units, 0, (
+      case prompt
+        when 0 then 0
+        when 1 then (input_tokens >> 26 << 6) * input_unit_picos + (cache_read_tokens >> 26 << 6) * cache_read_unit_picos
+          + (cache_write_5m_tokens >> 26 << 6) * cache_write_unit_picos
+          + (cache_write_1h_tokens >> 26 << 6) * cache_write_1h_unit_picos
+      end
+      + case completion
+        when 0 then 0
+        when 1 then (output_tokens >> 26 << 6) * output_unit_picos + (reasoning_tokens >> 26 << 6) * reasoning_unit_picos
+      end
+      + iif(searches, (web_search_requests >> 20) * web_search_unit_picos, 0)
+      + (calls >> 20) * request_unit_picos
+      + iif(has_units, (
+        select coalesce(sum((used.quantity >> 20) * unit_price.value), 0)
+        from usage_unit_rollup as used
+        join json_each(priced.unit_prices) as unit_price on unit_price.key = used.unit
+        where used.grain = priced.grain and used.key_id = priced.key_id and used.bucket = priced.bucket
+          and used.cut = priced.cut and used.customer_id = priced.customer_id
+      ), 0)
+    )) as mebis,
+    case prompt
+      when 0 then 0
+      when 1 then (input_tokens & 67108863) * input_unit_picos + (cache_read_tokens & 67108863) * cache_read_unit_picos
+        + (cache_write_5m_tokens & 67108863) * cache_write_unit_picos
+        + (cache_write_1h_tokens & 67108863) * cache_write_1h_unit_picos
+    end
+    + case completion
+      when 0 then 0
+      when 1 then (output_tokens & 67108863) * output_unit_picos + (reasoning_tokens & 67108863) * reasoning_unit_picos
+    end
+    + iif(searches, (web_search_requests & 1048575) * web_search_unit_picos, 0)
+    + (calls & 1048575) * request_unit_picos
+    + iif(has_units, (
       select coalesce(sum((used.quantity & 1048575) * unit_price.value), 0)
       from usage_unit_rollup as used
       join json_each(priced.unit_prices) as unit_price on unit_price.key = used.unit
       where used.grain = priced.grain and used.key_id = priced.key_id and used.bucket = priced.bucket
         and used.cut = priced.cut and used.customer_id = priced.customer_id
-    ), 0) as unit_ones
+    ), 0) as ones
   from priced
-),
-decided as (
-  select
-    *,
-    case
-      when reported and (ones is null or anomaly) then 'reported'
-      when ones is null then null
-      when anomaly or (off_tier and has_bands) then 'estimated'
-      else 'computed'
-    end as source,
-    (mebis + unit_mebis) / 244140625 * 1048576 as computed_whole,
-    (mebis + unit_mebis) % 244140625 * 1048576 + ones + unit_ones as computed_rest
-  from with_units
 )
 select
-  decided.grain,
-  decided.bucket,
-  cast(decided.since as text) as since,
-  decided.agent_id,
+  multiplied.grain,
+  multiplied.bucket,
+  cast(multiplied.since as text) as since,
+  multiplied.agent_id,
   assignment.team,
-  cast(coalesce(nullif(decided.feature, ''), assignment.feature) as text) as feature,
+  cast(coalesce(nullif(multiplied.feature, ''), assignment.feature) as text) as feature,
   assignment.owner,
-  cast(iif(decided.customer_id in ('', '(unattributed)'), null, decided.customer_id) as text) as customer_id,
-  decided.customer_id as customer,
-  cast(nullif(decided.provider, '') as text) as provider,
-  decided.model,
-  cast(nullif(decided.service_tier, '') as text) as service_tier,
-  cast(nullif(decided.region, '') as text) as region,
-  decided.calls,
-  cast(iif(decided.prompt < 0, null, decided.prompt_tokens) as integer) as prompt_tokens,
-  cast(iif(decided.completion < 0, null, decided.completion_tokens) as integer) as completion_tokens,
-  decided.cache_read_tokens,
-  decided.cache_write_tokens,
-  decided.cache_write_1h_tokens,
-  decided.reasoning_tokens,
-  decided.web_search_requests,
-  cast(iif(decided.source = 'reported', decided.reported_4096ths, decided.computed_whole + decided.computed_rest / 244140625) as integer)
-    as cost_4096ths,
-  cast(iif(decided.source = 'reported', decided.reported_picos, decided.computed_rest % 244140625) as integer) as cost_picos,
-  cast(decided.source as text) as cost_source,
-  cast(iif(decided.source = 'reported', 'reported', decided.price_source) as text) as price_source,
-  cast(decided.price_id as integer) as price_id,
-  decided.searches,
-  decided.first_ts,
-  decided.last_ts,
-  decided.input_unit_picos,
-  decided.cache_read_unit_picos,
-  decided.cache_write_unit_picos,
-  decided.cache_write_1h_unit_picos,
-  decided.output_unit_picos,
-  decided.reasoning_unit_picos,
-  decided.web_search_unit_picos,
-  decided.request_unit_picos,
-  cast(decided.unit_mebis * 1048576 + decided.unit_ones as integer) as units_picos
-from decided
+  cast(iif(multiplied.customer_id in ('', '(unattributed)'), null, multiplied.customer_id) as text) as customer_id,
+  multiplied.customer_id as customer,
+  cast(nullif(multiplied.provider, '') as text) as provider,
+  multiplied.model,
+  cast(nullif(multiplied.service_tier, '') as text) as service_tier,
+  cast(nullif(multiplied.region, '') as text) as region,
+  multiplied.calls,
+  cast(iif(multiplied.prompt < 0, null, multiplied.prompt_tokens) as integer) as prompt_tokens,
+  cast(iif(multiplied.completion < 0, null, multiplied.completion_tokens) as integer) as completion_tokens,
+  multiplied.cache_read_tokens,
+  multiplied.cache_write_tokens,
+  multiplied.cache_write_1h_tokens,
+  multiplied.reasoning_tokens,
+  multiplied.web_search_requests,
+  cast(iif(multiplied.as_reported, multiplied.reported_4096ths, multiplied.mebis / 244140625 * 1048576) as integer) as cost_4096ths,
+  cast(iif(
+    multiplied.as_reported,
+    multiplied.reported_picos,
+    multiplied.mebis % 244140625 * 1048576 + multiplied.ones
+  ) as integer) as cost_picos,
+  cast(case
+    when multiplied.as_reported then 'reported'
+    when multiplied.prices is null then null
+    when multiplied.uncertain then 'estimated'
+    else 'computed'
+  end as text) as cost_source,
+  cast(iif(multiplied.as_reported, 'reported', multiplied.price_source) as text) as price_source,
+  cast(multiplied.price_id as integer) as price_id,
+  multiplied.searches,
+  multiplied.first_ts,
+  multiplied.last_ts,
+  multiplied.input_unit_picos,
+  multiplied.cache_read_unit_picos,
+  multiplied.cache_write_unit_picos,
+  multiplied.cache_write_1h_unit_picos,
+  multiplied.output_unit_picos,
+  multiplied.reasoning_unit_picos,
+  multiplied.web_search_unit_picos,
+  multiplied.request_unit_picos,
+  cast(iif(multiplied.has_units, (
+    select coalesce(sum((used.quantity >> 20) * unit_price.value) * 1048576 + sum((used.quantity & 1048575) * unit_price.value), 0)
+    from usage_unit_rollup as used
+    join json_each(multiplied.unit_prices) as unit_price on unit_price.key = used.unit
+    where used.grain = multiplied.grain and used.key_id = multiplied.key_id and used.bucket = multiplied.bucket
+      and used.cut = multiplied.cut and used.customer_id = multiplied.customer_id
+  ), 0) as integer) as units_picos
+from multiplied
 left join assignment
-  on assignment.agent_id = decided.agent_id
-  and decided.since >= assignment.valid_from
-  and decided.since < assignment.valid_to
+  on assignment.agent_id = multiplied.agent_id
+  and multiplied.since >= assignment.valid_from
+  and multiplied.since < assignment.valid_to

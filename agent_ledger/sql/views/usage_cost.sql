@@ -2,6 +2,8 @@
 What did calls cost, added up as far as they are in the rollups? The views that add up cost read from here, one grain each.
 
 Ask for one grain of usage_rollup and the grain call, and you have every inference that counts exactly once.
+With the first and the last bucket of a period besides, you have those of the period: of an agent this month, say,
+grain in ('month', 'call') and agent_id = ? and bucket >= '2026-10' and bucket < '2026-11'.
 
 Grain: one row per row of usage_rollup, and one per call that came later.
 Reads: rollup_cost, call_part, compacted, usage_loose.
