@@ -186,14 +186,15 @@ def test_a_sql_file_defines_what_it_is_named_after(path: Path) -> None:
 
 
 def test_c75_the_cost_of_a_call_is_defined_in_one_place() -> None:
+    """And of many calls at one price in another; token_cost tells what each kind of tokens is of it."""
     buckets = "input|cache_read|cache_write|cache_write_1h|output|reasoning|web_search"
     multiplied = re.compile(
         rf"\*\s*\(?\s*(rate\.)?({buckets})\b(?!_)|rate\.({buckets})\s*\*|_tokens\)?\s*\*\s*[a-z_(]", re.I
     )
     found = {path.relative_to(PACKAGE).as_posix() for path in SQL if multiplied.search(body(path.read_text("utf-8")))}
-    assert found == {"sql/views/call_cost.sql", "sql/views/rollup_cost.sql"}
+    assert found == {"sql/views/call_cost.sql"}
     by_unit = re.compile(r"\*\s*\w*unit_picos\b|\bunit_picos\s*\*")
-    assert {path.stem for path in SQL if by_unit.search(body(path.read_text("utf-8")))} == {"token_cost"}
+    assert {path.stem for path in SQL if by_unit.search(body(path.read_text("utf-8")))} == {"rollup_cost", "token_cost"}
     reads_rate = {path.stem for path in SQL if re.search(r"\b(from|join) rate\b", body(path.read_text("utf-8")))}
     assert reads_rate <= {"call_cost", "rollup_cost", "usage_place", "price", "overlapping_rates"}
     for path in MODULES:
