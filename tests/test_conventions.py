@@ -247,7 +247,7 @@ LAYERS = (
     ("errors", "money", "clock", "periods"),
     ("records",),
     ("validation", "hookspecs", "pricing"),
-    ("attribution", "recording", "schema", "usage", "prices", "resources", "shares"),
+    ("attribution", "recording", "schema", "shipped", "usage", "prices", "resources", "shares"),
     (
         "plugins",
         "pricebook",
