@@ -105,6 +105,8 @@ class Sink(Protocol):
     """What kind of place it is, for messages."""
     form: str
     """What a destination looks like, for the help text: postgresql://HOST/DATABASE."""
+    batch_rows: int
+    """How many rows it likes to take at once."""
 
     def accepts(self, destination: str) -> bool:
         """Is it a place of this kind? Looks at the text only."""

@@ -29,6 +29,8 @@ _BUILT_IN = (
     "agent_ledger.importers.litellm",
     "agent_ledger.importers.anthropic_reports",
     "agent_ledger.importers.openai_reports",
+    "agent_ledger.sinks.jsonl",
+    "agent_ledger.sinks.postgres",
 )
 
 
