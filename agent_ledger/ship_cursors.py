@@ -12,7 +12,7 @@ from agent_ledger import clock, shipped
 from agent_ledger.hookspecs import Host
 from agent_ledger.records import Row
 from agent_ledger.schema import transaction
-from agent_ledger.shipped import SHIPPED, SNAPSHOTS, Shipped, Snapshot
+from agent_ledger.shipped import SHIPPED, TABLES, Shipped, Snapshot
 
 _HEARTBEAT: Final = timedelta(minutes=1)
 _LATE: Final = timedelta(hours=1)
@@ -26,7 +26,7 @@ def lag(connection: sqlite3.Connection) -> list[Row]:
     """
     found = []
     for sink in [row[0] for row in connection.execute("select distinct sink from ship_cursor order by 1")]:
-        for table in (*SHIPPED, *SNAPSHOTS):
+        for table in TABLES:
             row = connection.execute(
                 "select shipped, version, shipped_at from ship_cursor where sink = ? and source = ?", [sink, table.name]
             ).fetchone()
@@ -90,7 +90,7 @@ def register(connection: sqlite3.Connection, sink: str) -> None:
     with transaction(connection):
         connection.executemany(
             "insert into ship_cursor (sink, source) values (?, ?) on conflict (sink, source) do nothing",
-            [(sink, table.name) for table in (*SHIPPED, *SNAPSHOTS)],
+            [(sink, table.name) for table in TABLES],
         )
 
 

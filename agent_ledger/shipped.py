@@ -108,6 +108,7 @@ SNAPSHOTS: Final = (
         for kind, table in (("call", "ledger"), ("tool_call", "audit"))
     ),
 )
+TABLES: Final[tuple[Shipped | Snapshot, ...]] = (*SHIPPED, *SNAPSHOTS)
 _BY_NAME: Final = {table.name: table for table in SHIPPED}
 
 

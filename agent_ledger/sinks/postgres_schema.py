@@ -75,7 +75,7 @@ ALIKE: Final = {  # the rows that a batch has to do with
 
 
 def views() -> dict[str, str]:
-    """The SELECT of each canonical view, each after those that it reads. Raises LedgerError where sqlglot is missing."""
+    """The SELECT of each canonical view, after those that it reads. Raises LedgerError where sqlglot is missing."""
     try:
         dialects = import_module("agent_ledger.dialects")
     except ImportError:
