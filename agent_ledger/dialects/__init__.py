@@ -10,6 +10,7 @@ bytes, and timestamps stay text. A test requires the same figures from every vie
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final
 
@@ -24,7 +25,6 @@ LEFT_OUT: Final = {
     "tool_rollup_cost": "there are no rollups",
     "tool_rollup_place": "there are no rollups",
     "tool_place": "there are no rollups",
-    "compacted": "there are no rollups",
     "forgotten_moment": "there are no rollups",
     "restatement": "a month is closed in one ledger: what differs since is asked there",
     "restatement_cause": "a month is closed in one ledger: what differs since is asked there",
@@ -47,12 +47,18 @@ def tables() -> frozenset[str]:
     return frozenset(_translation().tables(frozenset(LEFT_OUT)))
 
 
-def statement(dialect: str, sql: str) -> str:
-    """A SELECT over views and tables, written for SQLite, in `dialect`. Its parameters stay where they are.
+def statement(dialect: str, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> str | None:
+    """A SELECT over views and tables, written for SQLite, in `dialect`, with `values` in place of its parameters.
 
-    Raises LedgerError without sqlglot.
+    None: it asks for rows of rollups only, and there are none. Raises LedgerError without sqlglot.
     """
-    return str(_translation().statement(dialect, sql, frozenset(LEFT_OUT)))
+    said: str | None = _translation().statement(dialect, sql, values)
+    return said
+
+
+def columns(name: str) -> dict[str, str]:
+    """The columns of a view or table, and whether each is `text`, `integer` or `real`; empty: there is none."""
+    return dict(_translation().columns().get(name, {}))
 
 
 def _translation() -> Any:

@@ -25,7 +25,7 @@ class Engine:
     pointed: str  # a double as text, with a point: 19.0
     members: str  # the keys and values of a JSON object whose values are numbers: a table of text and doubles
     settings: str = ""  # what a view ends with
-    unsigned: frozenset[type[exp.Expression]] = field(default_factory=frozenset)  # what it gives as unsigned integers
+    unsigned: frozenset[type[exp.Expr]] = field(default_factory=frozenset)  # what it gives as unsigned integers
 
 
 POSTGRES: Final = Engine(
@@ -73,11 +73,11 @@ ENGINES: Final = {engine.name: engine for engine in (POSTGRES, CLICKHOUSE, DUCKD
 
 
 @cache
-def _parsed(template: str, engine: str) -> exp.Expression:
+def _parsed(template: str, engine: str) -> exp.Expr:
     return parse_one(template, dialect=engine)
 
 
-def filled(engine: Engine, template: str, **operands: exp.Expression) -> exp.Expression:
+def filled(engine: Engine, template: str, **operands: exp.Expr) -> exp.Expr:
     """A template with its operands in place."""
     tree = _parsed(template, engine.name).copy()
     for placeholder in list(tree.find_all(exp.Placeholder, exp.Parameter)):

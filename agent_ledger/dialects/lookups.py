@@ -25,7 +25,7 @@ def without_lookups(query: exp.Query) -> exp.Query:
     return query
 
 
-def _conjuncts(condition: exp.Expression | None) -> list[exp.Expression]:
+def _conjuncts(condition: exp.Expr | None) -> list[exp.Expr]:
     if condition is None:
         return []
     return list(condition.flatten()) if isinstance(condition, exp.And) else [condition]
@@ -39,7 +39,7 @@ def _source(select: exp.Select) -> str | None:
 
 def _divided(
     select: exp.Select, own: str
-) -> tuple[list[tuple[exp.Expression, exp.Expression]], list[exp.Expression]] | None:
+) -> tuple[list[tuple[exp.Expr, exp.Expr]], list[exp.Expr]] | None:
     """The conditions of a lookup: pairs of an own and an outer value that are equal, and those about own values alone.
     None: there are others."""
     where = select.args.get("where")
@@ -63,33 +63,34 @@ def _divided(
     return equal, alone
 
 
-def _set(select: exp.Select, values: list[exp.Expression], alone: list[exp.Expression]) -> exp.Select:
+def _set(select: exp.Select, values: list[exp.Expr], alone: list[exp.Expr]) -> exp.Select:
     made = exp.select(*(value.copy() for value in values)).from_(select.args["from_"].this.copy())
     for condition in alone:
         made = made.where(condition.copy())
     return made
 
 
-def _row(values: list[exp.Expression]) -> exp.Expression:
+def _row(values: list[exp.Expr]) -> exp.Expr:
     return values[0].copy() if len(values) == 1 else exp.Tuple(expressions=[value.copy() for value in values])
 
 
-def _membership(exists: exp.Exists) -> exp.Expression | None:
+def _membership(exists: exp.Exists) -> exp.Expr | None:
     """`exists (select 1 from t where t.a = b)` is `b in (select a from t)`, and false where b is NULL."""
     select = exists.this.unnest() if isinstance(exists.this, exp.Subquery) else exists.this
-    own = _source(select) if isinstance(select, exp.Select) else None
-    divided = _divided(select, own) if own else None
+    if not isinstance(select, exp.Select) or (own := _source(select)) is None:
+        return None
+    divided = _divided(select, own)
     if divided is None or not divided[0]:
         return None
     equal, alone = divided
-    known = [exp.Not(this=exp.Is(this=one.copy(), expression=exp.null())) for one, _ in equal]
+    known: list[exp.Expr] = [exp.Not(this=exp.Is(this=one.copy(), expression=exp.null())) for one, _ in equal]
     query = _set(select, [one for one, _ in equal], alone + known)
     made = exp.In(this=_row([outer for _, outer in equal]), query=exp.Subquery(this=query))
     asked = [exp.Not(this=exp.Is(this=outer.copy(), expression=exp.null())) for _, outer in equal]
     return exp.paren(exp.and_(*asked, made, copy=False))
 
 
-def _latest(equality: exp.EQ) -> exp.Expression | None:
+def _latest(equality: exp.EQ) -> exp.Expr | None:
     """`x = (select max(y) from t where t.a = b)` is `(b, x) in (select a, max(y) from t group by a)`."""
     if not isinstance(equality.expression, exp.Subquery):
         return None
@@ -109,7 +110,7 @@ def _latest(equality: exp.EQ) -> exp.Expression | None:
 # -- JSON objects -----------------------------------------------------------------------------------------------------
 
 
-def _is_members(source: exp.Expression) -> bool:
+def _is_members(source: exp.Expr) -> bool:
     return (
         isinstance(source, exp.Table)
         and isinstance(source.this, exp.Anonymous)
@@ -117,11 +118,11 @@ def _is_members(source: exp.Expression) -> bool:
     )
 
 
-def _pairs(source: exp.Expression) -> exp.Expression:
+def _pairs(source: exp.Expr) -> exp.Expr:
     return exp.Anonymous(this=_PAIRS, expressions=[_object(source), exp.Literal.string("Float64")])
 
 
-def _object(source: exp.Expression) -> exp.Expression:
+def _object(source: exp.Expr) -> exp.Expr:
     return exp.Anonymous(this="ifNull", expressions=[source.this.expressions[0].copy(), exp.Literal.string("{}")])
 
 
@@ -129,7 +130,7 @@ def _unfold(select: exp.Select) -> None:
     """A SELECT over the members of JSON objects."""
     start, joins = select.args.get("from_"), select.args.get("joins") or []
     members = [join.this for join in joins if _is_members(join.this)]
-    if not members:
+    if start is None or not members:
         return
     if _is_members(start.this):
         _multiply(select, start.this, members[0])
@@ -145,7 +146,7 @@ def _unfold(select: exp.Select) -> None:
     start.set("this", exp.Subquery(this=inner, alias=exp.TableAlias(this=exp.to_identifier(alias))))
 
 
-def _multiply(select: exp.Select, one: exp.Expression, other: exp.Expression) -> None:
+def _multiply(select: exp.Select, one: exp.Expr, other: exp.Expr) -> None:
     """The sum of products of the values that two objects have under the same key; what is not there is 0."""
     (total,) = list(select.find_all(exp.Sum))
     pair = exp.column("pair")
@@ -154,8 +155,9 @@ def _multiply(select: exp.Select, one: exp.Expression, other: exp.Expression) ->
         this=exp.Mul(this=_element(pair, 2), expression=price), expressions=[exp.to_identifier("pair")]
     )
     total.replace(exp.Anonymous(this="arraySum", expressions=[product, _pairs(one)]))
+    assert select.parent is not None
     select.parent.replace(exp.paren(select.expressions[0].unalias().copy()))
 
 
-def _element(pair: exp.Expression, number: int) -> exp.Expression:
+def _element(pair: exp.Expr, number: int) -> exp.Expr:
     return exp.Anonymous(this="tupleElement", expressions=[pair.copy(), exp.Literal.number(number)])

@@ -21,8 +21,12 @@ ROLLUPS = frozenset(
 _REACH = frozenset({"compacted", "rollup_state"})  # one row: how far the rollups reach
 
 
+class NothingLeft(Exception):
+    """A query reads rollups only, and there are none."""
+
+
 def without_rollups(view: exp.Query) -> exp.Query:
-    """The same view where nothing is compacted; changes `view` in place."""
+    """The same view where nothing is compacted; changes `view` in place. Raises NothingLeft."""
     for subquery in list(view.find_all(exp.Subquery)):
         if _reads(subquery.this) & _REACH:
             _decide(subquery)
@@ -36,11 +40,11 @@ def without_rollups(view: exp.Query) -> exp.Query:
             where.set("this", simplify(where.this, dialect="sqlite"))
     found = _kept(view, empty)
     if found is None:
-        raise LookupError("the view reads rollups only: leave it out")
+        raise NothingLeft
     return found
 
 
-def _reads(query: exp.Expression) -> set[str]:
+def _reads(query: exp.Expr) -> set[str]:
     """What a SELECT reads itself, not in a subquery."""
     sources = [query.args.get("from_"), *(query.args.get("joins") or ())]
     return {source.this.name for source in sources if source is not None and isinstance(source.this, exp.Table)}
@@ -59,7 +63,7 @@ def _decide(reach: exp.Subquery) -> None:
     reach.replace(exp.Literal.number(0))
 
 
-def _kept(query: exp.Expression, empty: set[str]) -> exp.Query | None:
+def _kept(query: exp.Expr, empty: set[str]) -> exp.Query | None:
     """What is left of a query; None: it has no rows."""
     if isinstance(query, exp.SetOperation):
         return _kept_of_union(query, empty)
@@ -106,7 +110,7 @@ def _kept_of_union(union: exp.SetOperation, empty: set[str]) -> exp.Query | None
     return rest
 
 
-def _rename_columns(first: exp.Expression, rest: exp.Query) -> None:
+def _rename_columns(first: exp.Expr, rest: exp.Query) -> None:
     """The columns of a union are named by its first part: where that is gone, the other has to name them."""
     while isinstance(first, exp.SetOperation):
         first = first.this

@@ -17,7 +17,7 @@ from agent_ledger.dialects.engines import Engine, filled
 from agent_ledger.dialects.lookups import without_lookups
 from agent_ledger.dialects.truth import is_truth
 
-Rule = Callable[[exp.Expression, Engine], exp.Expression | None]
+Rule = Callable[[exp.Expr, Engine], exp.Expr | None]
 
 _OF_TEXT = exp.DataType.TEXT_TYPES
 _OF_INTEGERS = exp.DataType.INTEGER_TYPES
@@ -40,28 +40,28 @@ def said_for(query: exp.Query, engine: Engine) -> exp.Query:
     return query
 
 
-def is_integer(node: exp.Expression | None) -> bool:
+def is_integer(node: exp.Expr | None) -> bool:
     return node is not None and node.type is not None and node.type.this in _OF_INTEGERS
 
 
-def is_text(node: exp.Expression | None) -> bool:
+def is_text(node: exp.Expr | None) -> bool:
     return node is not None and node.type is not None and node.type.this in _OF_TEXT
 
 
-def _cast(node: exp.Expression, to: str) -> exp.Expression:
+def _cast(node: exp.Expr, to: str) -> exp.Expr:
     made = exp.cast(node.copy(), to)
     made.type = exp.DataType.build(to)
     return made
 
 
-def _as_text(node: exp.Expression) -> exp.Expression:
+def _as_text(node: exp.Expr) -> exp.Expr:
     return node.copy() if is_text(node) else _cast(node, "text")
 
 
 # -- numbers ----------------------------------------------------------------------------------------------------------
 
 
-def _division(node: exp.Expression, engine: Engine) -> exp.Expression | None:
+def _division(node: exp.Expr, engine: Engine) -> exp.Expr | None:
     left, right = node.this, node.expression
     divisor = (
         right.copy()
@@ -74,7 +74,7 @@ def _division(node: exp.Expression, engine: Engine) -> exp.Expression | None:
     return exp.Div(this=left.copy(), expression=divisor, typed=False, safe=False)
 
 
-def _total(node: exp.Expression, _: Engine) -> exp.Expression | None:
+def _total(node: exp.Expr, _: Engine) -> exp.Expr | None:
     """Sums of 64 bits are 64 bits: elsewhere they are wider, decimals, or unsigned."""
     counted = isinstance(node, exp.Count | exp.RowNumber)
     if isinstance(node.parent, exp.Window) and node.parent.this is node:
@@ -82,34 +82,34 @@ def _total(node: exp.Expression, _: Engine) -> exp.Expression | None:
     return _cast(node, "bigint") if counted or is_integer(node.this) else None
 
 
-def _window(node: exp.Expression, _: Engine) -> exp.Expression | None:
+def _window(node: exp.Expr, _: Engine) -> exp.Expr | None:
     inner = node.this
     if isinstance(inner, exp.Sum | exp.Count | exp.RowNumber):
         return _cast(node, "bigint") if not isinstance(inner, exp.Sum) or is_integer(inner.this) else None
     return None
 
 
-def _unsigned(node: exp.Expression, engine: Engine) -> exp.Expression | None:
+def _unsigned(node: exp.Expr, engine: Engine) -> exp.Expr | None:
     if type(node) in engine.unsigned and (is_integer(node.this) or not isinstance(node, exp.Abs)):
         return _cast(node, "bigint")
     return None
 
 
-def _rounded(node: exp.Expression, _: Engine) -> exp.Expression | None:
+def _rounded(node: exp.Expr, _: Engine) -> exp.Expr | None:
     """As SQLite does it: half is added or taken away, and the rest cut off."""
     number = _cast(node.this, "double")
     half = exp.Mul(this=exp.Sign(this=number.copy()), expression=_cast(exp.Literal.number("0.5"), "double"))
     return exp.Anonymous(this="trunc", expressions=[exp.Add(this=number, expression=half)])
 
 
-def _real(node: exp.Expression, engine: Engine) -> exp.Expression | None:
+def _real(node: exp.Expr, engine: Engine) -> exp.Expr | None:
     """1e12 and 4096.0 are doubles, not decimals."""
     if node.is_string or node.is_int or engine.name == "clickhouse":
         return None
     return None if isinstance(node.parent, exp.Cast) else _cast(node, "double")
 
 
-def _sum_with_text(node: exp.Expression, _: Engine) -> exp.Expression | None:
+def _sum_with_text(node: exp.Expr, _: Engine) -> exp.Expr | None:
     """SQLite takes digits for a number where it calculates."""
     if not (is_text(node.this) or is_text(node.expression)):
         return None
@@ -120,8 +120,13 @@ def _sum_with_text(node: exp.Expression, _: Engine) -> exp.Expression | None:
     return made
 
 
-def _number(node: exp.Expression, engine: Engine) -> exp.Expression | None:
-    """PostgreSQL makes a number of 32 bits from a truth, and no other."""
+def _number(node: exp.Expr, engine: Engine) -> exp.Expr | None:
+    """PostgreSQL makes a number of 32 bits from a truth, and no other. ClickHouse works out both sides of a condition,
+    and can't cast what is no number there though nobody asks for it."""
+    if engine.name == "clickhouse" and is_integer(node) and not is_integer(node.this) and not is_truth(node.this):
+        if isinstance(node.this, exp.Null) or is_text(node.this):
+            return None
+        return exp.Anonymous(this="accurateCastOrNull", expressions=[node.this.copy(), exp.Literal.string("Int64")])
     if engine.name != "postgres" or not is_truth(node.this):
         return None
     small = exp.Cast(this=node.this.copy(), to=exp.DataType.build("int"))
@@ -131,13 +136,13 @@ def _number(node: exp.Expression, engine: Engine) -> exp.Expression | None:
 # -- text -------------------------------------------------------------------------------------------------------------
 
 
-def _joined(node: exp.Expression, _: Engine) -> exp.Expression | None:
+def _joined(node: exp.Expr, _: Engine) -> exp.Expr | None:
     if is_text(node.this) and is_text(node.expression):
         return None
     return exp.DPipe(this=_as_text(node.this), expression=_as_text(node.expression), safe=True)
 
 
-def _first_known(node: exp.Expression, _: Engine) -> exp.Expression | None:
+def _first_known(node: exp.Expr, _: Engine) -> exp.Expr | None:
     arguments = [node.this, *node.expressions]
     if len({is_text(argument) for argument in arguments if not isinstance(argument, exp.Null)}) < 2:
         return None
@@ -145,7 +150,7 @@ def _first_known(node: exp.Expression, _: Engine) -> exp.Expression | None:
     return exp.Coalesce(this=first, expressions=rest)
 
 
-def _globbed(node: exp.Expression, _: Engine) -> exp.Expression | None:
+def _globbed(node: exp.Expr, _: Engine) -> exp.Expr | None:
     pattern = "".join(
         {"*": ".*", "?": "."}.get(part, part if part.startswith("[") else re.escape(part))
         for part in _GLOB.findall(node.expression.name)
@@ -153,7 +158,7 @@ def _globbed(node: exp.Expression, _: Engine) -> exp.Expression | None:
     return exp.RegexpLike(this=node.this.copy(), expression=exp.Literal.string(f"^{pattern}$"))
 
 
-def _cut(node: exp.Expression, _: Engine) -> exp.Expression | None:
+def _cut(node: exp.Expr, _: Engine) -> exp.Expr | None:
     """substr(x, -8): the last eight."""
     start = node.args.get("start")
     if isinstance(start, exp.Neg) and node.args.get("length") is None:
@@ -161,7 +166,7 @@ def _cut(node: exp.Expression, _: Engine) -> exp.Expression | None:
     return None
 
 
-def _quoted(node: exp.Expression, engine: Engine) -> exp.Expression:
+def _quoted(node: exp.Expr, engine: Engine) -> exp.Expr:
     """A value as JSON."""
     if is_text(node):
         made = filled(engine, engine.quoted, x=node)
@@ -172,15 +177,15 @@ def _quoted(node: exp.Expression, engine: Engine) -> exp.Expression:
     return exp.Coalesce(this=made, expressions=[exp.Literal.string("null")])
 
 
-def _concatenated(parts: list[exp.Expression]) -> exp.Expression:
+def _concatenated(parts: list[exp.Expr]) -> exp.Expr:
     whole = parts[0]
     for part in parts[1:]:
         whole = exp.DPipe(this=whole, expression=part, safe=True)
     return exp.paren(whole)
 
 
-def _object(node: exp.Expression, engine: Engine) -> exp.Expression | None:
-    parts: list[exp.Expression] = []
+def _object(node: exp.Expr, engine: Engine) -> exp.Expr | None:
+    parts: list[exp.Expr] = []
     for pair in node.expressions:
         parts.append(exp.Literal.string(f"{',' if parts else '{'}{json.dumps(pair.this.name)}:"))
         value = pair.expression
@@ -189,17 +194,17 @@ def _object(node: exp.Expression, engine: Engine) -> exp.Expression | None:
     return _concatenated([*parts, exp.Literal.string("}")])
 
 
-def _array(node: exp.Expression, engine: Engine) -> exp.Expression:
-    parts: list[exp.Expression] = []
+def _array(node: exp.Expr, engine: Engine) -> exp.Expr:
+    parts: list[exp.Expr] = []
     for value in node.expressions:
         parts.append(exp.Literal.string("," if parts else "["))
         parts.append(value.copy() if isinstance(value, exp.Paren) else _quoted(value, engine))
     return _concatenated([*parts, exp.Literal.string("]")])
 
 
-def _printed(node: exp.Expression, _: Engine) -> exp.Expression:
+def _printed(node: exp.Expr, _: Engine) -> exp.Expr:
     form, *values = node.expressions
-    parts: list[exp.Expression] = []
+    parts: list[exp.Expr] = []
     for piece in re.split(r"(%0?\d*[ds])", form.name):
         if not piece.startswith("%"):
             parts += [exp.Literal.string(piece)] if piece else []
@@ -214,7 +219,7 @@ def _printed(node: exp.Expression, _: Engine) -> exp.Expression:
 # -- time -------------------------------------------------------------------------------------------------------------
 
 
-def _moment(node: exp.Expression, engine: Engine) -> exp.Expression | None:
+def _moment(node: exp.Expr, engine: Engine) -> exp.Expr | None:
     of, form = node.this.this, node.args["format"].name
     if form == "%s":
         return filled(engine, engine.seconds, x=of)
@@ -223,7 +228,7 @@ def _moment(node: exp.Expression, engine: Engine) -> exp.Expression | None:
     raise NotImplementedError(node.sql("sqlite"))
 
 
-def _function(node: exp.Expression, engine: Engine) -> exp.Expression | None:
+def _function(node: exp.Expr, engine: Engine) -> exp.Expr | None:
     name = node.name.lower()
     if name == "strftime":
         form, of, step = node.expressions
@@ -244,7 +249,7 @@ def _function(node: exp.Expression, engine: Engine) -> exp.Expression | None:
 # -- queries ----------------------------------------------------------------------------------------------------------
 
 
-def _members(node: exp.Expression, engine: Engine) -> exp.Expression | None:
+def _members(node: exp.Expr, engine: Engine) -> exp.Expr | None:
     """json_each: a table of keys and values."""
     if not isinstance(node.this, exp.Anonymous) or node.this.name.lower() != "json_each":
         return None
@@ -273,25 +278,25 @@ def _align_unions(query: exp.Query) -> None:
                     null.replace(made)
 
 
-def _is_known(node: exp.Expression) -> bool:
+def _is_known(node: exp.Expr) -> bool:
     """Has it a type? A bare NULL has none, or any."""
     return node.type is not None and node.type.this not in (exp.DataType.Type.UNKNOWN, exp.DataType.Type.NULL)
 
 
-def _parts(query: exp.Expression) -> list[exp.Select]:
+def _parts(query: exp.Expr) -> list[exp.Select]:
     if isinstance(query, exp.SetOperation):
         return [*_parts(query.this), *_parts(query.expression)]
     return [query.unnest()]  # type: ignore[list-item]
 
 
-def _type(node: exp.Expression, _: Engine) -> exp.Expression | None:
+def _type(node: exp.Expr, _: Engine) -> exp.Expr | None:
     """SQLite's integers have 64 bits, wherever they come from."""
     if node.this in _OF_INTEGERS:
         return exp.DataType.build("bigint")
     return exp.DataType.build("text") if node.this in _OF_TEXT else None
 
 
-_RULES: Final[tuple[tuple[type[exp.Expression] | tuple[type[exp.Expression], ...], Rule], ...]] = (
+_RULES: Final[tuple[tuple[type[exp.Expr] | tuple[type[exp.Expr], ...], Rule], ...]] = (
     (exp.Div, _division),
     (exp.Cast, _number),
     ((exp.Sum, exp.Count, exp.RowNumber), _total),

@@ -22,19 +22,19 @@ def with_truth(query: exp.Query) -> exp.Query:
         if is_truth(node) and not _is_condition(node):
             node.replace(exp.cast(node.copy(), "bigint"))
     for node in reversed(list(query.walk())):
-        if isinstance(node, exp.Expression) and _is_condition(node) and not is_truth(node):
+        if isinstance(node, exp.Expr) and _is_condition(node) and not is_truth(node):
             node.replace(exp.NEQ(this=node.copy(), expression=exp.Literal.number(0)))
     return query
 
 
-def is_truth(node: exp.Expression) -> bool:
+def is_truth(node: exp.Expr) -> bool:
     """Is it a condition: true, false or unknown, and not a number?"""
     if isinstance(node, exp.Paren):
         return is_truth(node.this)
     return isinstance(node, _TRUTH)
 
 
-def _is_condition(node: exp.Expression) -> bool:
+def _is_condition(node: exp.Expr) -> bool:
     """Does the place where it stands ask whether it is true?"""
     parent = node.parent
     if isinstance(parent, exp.Paren):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
@@ -19,42 +20,41 @@ TYPES = {"integer": "bigint", "real": "double", "text": "text"}
 """What SQLite calls a type, and what the others call the same: 64 bits, a double, text."""
 
 
+_COLUMN = re.compile(r"^(\w+) +(text|integer|real) +\S", re.MULTILINE)
+
+
 @cache
 def columns() -> Mapping[str, Mapping[str, str]]:
-    """The columns of every table, and `integer`, `real` or `text`."""
+    """The columns of every table and view there, and `integer`, `real` or `text`, of views as their headers say."""
     with closing(sqlite3.connect(":memory:")) as connection:
         for body in scripts("tables").values():
             connection.executescript(body + ";")
-        return {
+        found = {
             table: {name: kind.lower() for _, name, kind, *_ in connection.execute(f"pragma table_info({table})")}
             for table in scripts("tables")
         }
+    for view, body in {**scripts("views"), **scripts("far")}.items():
+        header = body.partition("*/")[0].rpartition("\n\n")[2]
+        found[view] = dict(_COLUMN.findall(header))
+    return found
 
 
-class Types:
-    """What is known of tables, and of the views that were looked at."""
+def named(query: exp.Query) -> exp.Query:
+    """The query with every column named by its table and every `*` written out, annotated with types."""
+    query = qualify(
+        query,
+        dialect=_DIALECT,
+        schema=_schema(),
+        quote_identifiers=False,
+        identify=False,
+        validate_qualify_columns=True,
+    )
+    return annotate_types(query, schema=_schema(), dialect=_DIALECT)
 
-    def __init__(self) -> None:
-        self._schema = MappingSchema(dialect=_DIALECT, normalize=False)
-        for table, named in columns().items():
-            self._schema.add_table(table, {name: TYPES[kind] for name, kind in named.items()}, dialect=_DIALECT)
 
-    def name(self, view: str | None, query: exp.Query) -> exp.Query:
-        """The query with every column named by its table and every `*` written out, annotated with types.
-
-        `view`: what it is called from now on; None: it is not asked again.
-        """
-        query = qualify(
-            query,
-            dialect=_DIALECT,
-            schema=self._schema,
-            quote_identifiers=False,
-            identify=False,
-            validate_qualify_columns=True,
-        )
-        query = annotate_types(query, schema=self._schema, dialect=_DIALECT)
-        if view is None:
-            return query
-        found = {column.alias_or_name: column.type.sql() for column in query.selects}
-        self._schema.add_table(view, found, dialect=_DIALECT)
-        return query
+@cache
+def _schema() -> MappingSchema:
+    schema = MappingSchema(dialect=_DIALECT, normalize=False)
+    for table, typed in columns().items():
+        schema.add_table(table, {name: TYPES[kind] for name, kind in typed.items()}, dialect=_DIALECT)
+    return schema
