@@ -20,13 +20,16 @@ SUMS = (
 
 
 def one_ledger(path: Path, ledgers: Iterable[Path]) -> Path:
-    """A ledger at `path` with all facts of others: settings in the order of their recording, calls in that of files.
+    """A ledger at `path` with all facts of others: settings in the order of recording, calls in that of the hosts'
+    numbers, which decide where the order of ids does (whose the tool calls of a request with several LLM calls are).
 
-    Uses nothing of what ships: rows are read and inserted in plain SQL.
+    Rows are read and inserted in plain SQL.
     """
     with Ledger(path):
         pass
-    sources = list(ledgers)
+    sources = sorted(
+        ledgers, key=lambda source: int(query(source, "select value from ledger_meta where key = 'host'")[0][0])
+    )
     with closing(schema.open_for_writing(path, synchronous="off")) as connection:
         for table in SETTINGS:
             columns = [name for name in shipped.columns(table) if name != "id"]
