@@ -184,12 +184,8 @@ class _Database:
         """Say which rows do not count now, as sql/far has it, among those that the batch has to do with."""
         table, marks, ranks = batch.table, *COUNTED[batch.table]
         self._lock()
-        self._execute(
-            "set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off"
-        )
         told = {"host": self._host.number, **dict(zip(("first", "last"), self._ids(batch), strict=True))}
         alike = [row[0] for row in self._execute(postgres_schema.ALIKE[table], told)]
-        self._execute("set local enable_seqscan = on; set local enable_hashjoin = on; set local enable_mergejoin = on")
         if not alike:
             return
         # A temporary table stands before the one of the same name: the statements read these rows alone.
@@ -246,12 +242,16 @@ def copy_text(rows: Sequence[tuple[Any, ...]]) -> str:
     return "\n".join(map("\t".join, zip(*map(_cells, zip(*rows, strict=True)), strict=True))) + "\n"
 
 
-def _cells(column: tuple[Any, ...]) -> list[str]:
-    cells = [r"\N" if value is None else value if type(value) is str else repr(value) for value in column]
-    special = "".join([value for value in column if type(value) is str])
-    if any(sign in special for sign in "\\\t\n\r"):
-        return [cell if value is None else _escaped(cell) for cell, value in zip(cells, column, strict=True)]
-    return cells
+def _cells(column: Sequence[Any]) -> Sequence[str]:
+    """A column has values of one type, or none."""
+    kinds = set(map(type, column))
+    if str not in kinds:
+        shown = [r"\N" if value is None else repr(value) for value in column] if None in column else map(repr, column)
+        return list(shown)
+    text = "".join(filter(None, column))
+    if any(sign in text for sign in "\\\t\n\r"):
+        column = [value if value is None else _escaped(value) for value in column]
+    return column if len(kinds) == 1 else [r"\N" if value is None else value for value in column]
 
 
 def _escaped(text: str) -> str:
