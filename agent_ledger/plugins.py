@@ -29,6 +29,7 @@ _BUILT_IN = (
     "agent_ledger.importers.litellm",
     "agent_ledger.importers.anthropic_reports",
     "agent_ledger.importers.openai_reports",
+    "agent_ledger.sinks.clickhouse",
     "agent_ledger.sinks.jsonl",
     "agent_ledger.sinks.parquet",
     "agent_ledger.sinks.postgres",
