@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from agent_ledger import dialects
+from agent_ledger import dialects, parquet_views
 from agent_ledger.errors import LedgerError
 from agent_ledger.selecting import Rows
 
@@ -55,14 +56,24 @@ class Far:
 
 
 def is_address(text: str) -> bool:
-    """Is it the address of an engine, and not the path of a file?"""
-    return text.partition("://")[0].lower() in _OPENED and "://" in text
+    """Is it the address of an engine or a folder of Parquet files, and not the path of a ledger file?"""
+    return _scheme(text) in _OPENED or Path(text).is_dir()
+
+
+def check_folder(folder: Path) -> None:
+    """Raises LedgerError where it is no folder that ledgers were shipped to."""
+    if not (folder / "ledger").is_dir() or not (folder / "rate").is_dir():
+        raise LedgerError(f"{folder} has no ledger: agent-ledger ship LEDGER {folder}/ makes one")
+
+
+def _scheme(text: str) -> str:
+    return text.partition("://")[0].lower() if "://" in text else ""
 
 
 @contextmanager
 def reading(address: Address) -> Iterator[Far]:
     """The views at an address. Raises LedgerError, which says no password."""
-    with _OPENED[address.text.partition("://")[0].lower()](address.text) as far:
+    with _OPENED.get(_scheme(address.text), _folder)(address.text) as far:
         yield far
 
 
@@ -113,6 +124,27 @@ def _clickhouse(address: str) -> Iterator[Far]:
         yield Far("clickhouse", shown, run)
 
 
+@contextmanager
+def _folder(path: str) -> Iterator[Far]:
+    library = _library("duckdb", "a folder of Parquet files", "duckdb")
+    check_folder(Path(path))
+    with closing(library.connect()) as connection:
+        try:
+            for statement in parquet_views.statements(Path(path)):
+                connection.execute(statement)
+        except library.Error as error:
+            raise LedgerError(f"{path} can't be read: {_words(error, path)}") from None
+
+        def run(sql: str) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
+            try:
+                found = connection.execute(sql)
+                return [column[0] for column in found.description or ()], found.fetchall()
+            except library.Error as error:
+                raise LedgerError(f"{path} can't be read: {_words(error, path)}") from None
+
+        yield Far("duckdb", path, run)
+
+
 def clickhouse_options(address: str) -> dict[str, Any]:
     """clickhouse://USER:PASSWORD@HOST:PORT/DATABASE, as the client takes it; `?secure=true` for TLS.
 
@@ -140,6 +172,8 @@ _OPENED: Final = {"postgresql": _postgres, "postgres": _postgres, "clickhouse": 
 
 def _shown(address: str) -> str:
     """The address without user, password and options."""
+    if not _scheme(address):
+        return address
     try:
         url = urlsplit(address)
         host = url.hostname or next(iter(parse_qs(url.query).get("host", ())), "localhost")

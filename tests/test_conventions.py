@@ -276,6 +276,7 @@ LAYERS = (
         "summing",
         "dialects",
         "far",
+        "parquet_views",
         "ship_cursors",
         "shipping",
         "sinks",

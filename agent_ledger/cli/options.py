@@ -45,7 +45,7 @@ class _Source(click.ParamType):  # type: ignore[type-arg]
 
 
 source_argument = click.argument("ledger", type=_Source())
-"""The ledger file, or postgresql://… or clickhouse://…: what many ledgers were shipped to."""
+"""The ledger file, or what many were shipped to: postgresql://…, clickhouse://…, a folder of Parquet files."""
 
 
 @contextmanager
