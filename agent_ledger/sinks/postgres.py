@@ -23,6 +23,7 @@ from agent_ledger.pricing import RateKey
 from agent_ledger.sinks import postgres_schema
 from agent_ledger.sinks.postgres_schema import COUNTED, LOCK
 
+_PIECE: Final = 1_000  # rows
 _DEFAULTS: Final = {"connect_timeout": "10", "tcp_user_timeout": "30000", "application_name": "agent-ledger ship"}
 # What a server says to who may not come in, however often he knocks.
 _FINAL: Final = (
@@ -207,8 +208,8 @@ class _Database:
     def _copy(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
         named = ", ".join(f'"{name}"' for name in columns)
         with self._connection.cursor() as cursor, cursor.copy(f"copy {table} ({named}) from stdin") as copy:
-            if rows:
-                copy.write(copy_text(rows))
+            for start in range(0, len(rows), _PIECE):  # the server stores one piece while we write the next
+                copy.write(copy_text(rows[start : start + _PIECE]))
 
     def _execute(self, statement: str, values: Any = None) -> list[Any]:
         with self._connection.cursor() as cursor:
