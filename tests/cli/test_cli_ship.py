@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run
+from click.testing import Result
 from support import call, query
 
 from agent_ledger import Ledger
+
+Run = Callable[..., Result]
 
 
 def test_it_says_what_it_did(run: Run, book: Path, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import accounts
 import pytest
-from conftest import Server, connect, rows
 from old_rows import past
 from one_ledger import SUMS, figures, one_ledger
+from postgres_server import Server, connect, rows
 from support import add_bill, call, price, query, raw
 
 from agent_ledger import Ledger, ship_cursors, shipping

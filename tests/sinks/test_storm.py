@@ -12,8 +12,8 @@ from pathlib import Path
 
 import accounts
 import pytest
-from conftest import Server, connect, rows
 from one_ledger import SUMS, figures, one_ledger
+from postgres_server import Server, connect, rows
 from support import call, price, query, start_child
 
 from agent_ledger import Ledger, shipping
