@@ -103,6 +103,7 @@ def test_every_row_of_every_view_is_the_same(engine: Any, generated: Path) -> No
     assert _spent(elsewhere.rows(SEED)) == pytest.approx(_spent(_rows(generated, SEED)), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_the_demo_costs_the_same(engine: Any) -> None:
     """Compacted here, every call by itself there: what both add up to is the same."""
     elsewhere: Elsewhere = engine("demo")
