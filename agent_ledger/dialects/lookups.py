@@ -37,9 +37,7 @@ def _source(select: exp.Select) -> str | None:
     return start.alias_or_name if start and isinstance(start.this, exp.Table) and not select.args.get("joins") else None
 
 
-def _divided(
-    select: exp.Select, own: str
-) -> tuple[list[tuple[exp.Expr, exp.Expr]], list[exp.Expr]] | None:
+def _divided(select: exp.Select, own: str) -> tuple[list[tuple[exp.Expr, exp.Expr]], list[exp.Expr]] | None:
     """The conditions of a lookup: pairs of an own and an outer value that are equal, and those about own values alone.
     None: there are others."""
     where = select.args.get("where")
