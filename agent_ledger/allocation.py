@@ -284,3 +284,7 @@ def remember(connection: sqlite3.Connection) -> None:
     connection.execute(
         "insert or replace into ledger_meta (key, value) select 'allocated', state from allocation_state"
     )
+    connection.execute(  # tells a sink that there is another one
+        "insert into ledger_meta (key, value) values ('allocations', '1')"
+        " on conflict (key) do update set value = cast(value + 1 as text)"
+    )

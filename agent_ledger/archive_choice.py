@@ -1,7 +1,8 @@
 """Which rows may be archived, and whether the rollups have what is about to leave.
 
-What has to stay: the newest row; rows that are not compacted, or that no rollup can hold; tool calls with a cost, or
-that a bill may claim; LLM calls of tool calls that stay; accounts of one inference unless all of them go to one file.
+What has to stay: the newest row; rows that are not compacted, that no rollup can hold, or that a sink has not got yet;
+tool calls with a cost, or that a bill may claim; LLM calls of tool calls that stay; accounts of one inference unless
+all of them go to one file.
 """
 
 from __future__ import annotations
@@ -65,9 +66,12 @@ SPECS: Final = (  # tool calls first: as long as one is there, so is its LLM cal
 
 
 def reached(connection: sqlite3.Connection, spec: Spec) -> int:
-    """The last row that may go: the rollups have it, and it is not the newest, whose id the next row's follows."""
+    """The last row that may go: the rollups and all sinks have it, and it is not the newest, whose id the next row's
+    follows."""
     (reached,) = connection.execute(
-        f"select min(({spec.reached}), (select max(id) - 1 from {spec.source.table}))"
+        f"select min(({spec.reached}), (select max(id) - 1 from {spec.source.table}),"
+        " coalesce((select min(shipped) from ship_cursor where source = ?), 9223372036854775807))",
+        [spec.source.table],
     ).fetchone()
     return int(reached or 0)
 

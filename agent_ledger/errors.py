@@ -36,3 +36,7 @@ class InvalidPrice(LedgerError):
 
 class ImportFailed(LedgerError):
     """A file that can't be imported at all. Nothing of it was stored."""
+
+
+class SinkDown(LedgerError):
+    """A sink that can't take rows now: trying again may help. What it has not confirmed stays to be shipped."""

@@ -10,7 +10,6 @@ import gzip
 import io
 import os
 import shutil
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from agent_ledger import money
 from agent_ledger.errors import LedgerError
 from agent_ledger.records import Row
 from agent_ledger.schema import scripts
+from agent_ledger.selecting import Selects
 
 Kind = Literal["text", "integer", "real", "money", "quantity", "time"]
 """What a column holds. money: a Decimal of twelve decimals at most; quantity: any; time: YYYY-MM-DDTHH:MM:SSZ."""
@@ -51,7 +51,7 @@ class Export:
     rows: Iterator[Sequence[Any]]
 
 
-def view(connection: sqlite3.Connection, name: str) -> Export:
+def view(connection: Selects, name: str) -> Export:
     """A view or a table as it is. Raises LedgerError for a name that does not exist."""
     declared = connection.execute("select name, type from pragma_table_info(?)", [name]).fetchall()
     if not declared:
@@ -60,13 +60,13 @@ def view(connection: sqlite3.Connection, name: str) -> Export:
     return Export(columns, iter(connection.execute(f'select * from "{name}"')))
 
 
-def focus(connection: sqlite3.Connection, *, since: str | None = None, until: str | None = None) -> Export:
+def focus(connection: Selects, *, since: str | None = None, until: str | None = None) -> Export:
     """The view `focus` with exact decimals, of charges that begin on the day `since` or later, and before `until`.
 
     Rows that differ in amounts only are one, so that they are the same before and after compacting: first those of LLM
     calls by day, then those of tools, then those of bills.
     """
-    names = [name for (name,) in connection.execute("select name from pragma_table_info('focus')")]
+    names = [name for name, _ in connection.execute("select name, type from pragma_table_info(?)", ["focus"])]
     makers = {column: _maker(column) for column in names if column not in _INSIDE}
     kinds = {column: _focus_kind(column) for column in makers}
     found = _focus_rows(connection, names, since or "", until or "~")
@@ -74,11 +74,10 @@ def focus(connection: sqlite3.Connection, *, since: str | None = None, until: st
     return Export(kinds, ([make(row) for make in makers.values()] for row in rows))
 
 
-def _focus_rows(
-    connection: sqlite3.Connection, names: Sequence[str], since: str, until: str
-) -> Iterator[tuple[Any, ...]]:
+def _focus_rows(connection: Selects, names: Sequence[str], since: str, until: str) -> Iterator[tuple[Any, ...]]:
     within = "ChargePeriodStart >= ? and ChargePeriodStart < ?"
-    added = ", ".join(f"sum({name})" if name in _ADDED else name for name in names)
+    # What else is in a row follows from what tells it apart.
+    added = ", ".join(f"sum({name})" if name in _ADDED else name if name in _SAME else f"max({name})" for name in names)
     same = ", ".join(_SAME)
     grouped = f"select {added} from focus where {{0}} is not null and {within} group by {same} order by {same}"
     # Day by day there is never much to sort.
@@ -89,7 +88,7 @@ def _focus_rows(
     yield from connection.execute(f"{billed} order by {', '.join(names)}", (since, until))
 
 
-def _days(connection: sqlite3.Connection, since: str, until: str) -> Iterator[tuple[str, str]]:
+def _days(connection: Selects, since: str, until: str) -> Iterator[tuple[str, str]]:
     """The days that have LLM calls, as bounds of their timestamps; all at once where most calls are not compacted."""
     recorded, rolled = connection.execute(
         "select coalesce((select max(id) from ledger), 0), ledger_row from compacted"
@@ -106,9 +105,7 @@ def _days(connection: sqlite3.Connection, since: str, until: str) -> Iterator[tu
         yield day, f"{day}~"
 
 
-def missing(
-    connection: sqlite3.Connection, *, since: str | None = None, until: str | None = None
-) -> dict[tuple[str, str], int]:
+def missing(connection: Selects, *, since: str | None = None, until: str | None = None) -> dict[tuple[str, str], int]:
     """How many calls, tool calls and charges of that time are in no FOCUS row, by what they are and what they lack."""
     counts = {
         ("call", "a price"): "select sum(calls) from usage_cost"
@@ -214,7 +211,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         part.unlink(missing_ok=True)
 
 
-def _kind(connection: sqlite3.Connection, name: str, column: str, declared: str) -> Kind:
+def _kind(connection: Selects, name: str, column: str, declared: str) -> Kind:
     if not declared:  # SQLite before 3.41 does not tell the type of an expression
         found = connection.execute(f'select typeof("{column}") from "{name}" where "{column}" is not null limit 1')
         declared = (found.fetchone() or ("text",))[0]

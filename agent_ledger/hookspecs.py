@@ -6,10 +6,10 @@ register objects; the host calls the objects one by one, so that one failing plu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import click
 import pluggy
@@ -78,13 +78,61 @@ class Importer(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Whose rows they are: a ledger file, as a sink knows it among those of other hosts."""
+
+    number: int  # drawn once for the file, below 2^30; in the ids of its rows, see shipped.py
+    name: str  # of the machine, for people
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one table that are shipped together. `first` and `last` say which of the ledger they are: sent again,
+    after whatever went wrong, a batch has the same bounds and the same rows."""
+
+    table: str  # its name at the far side
+    columns: tuple[str, ...]  # `host` is the first
+    rows: Sequence[tuple[Any, ...]]  # text, integers, floats and None; ids are those of the far side
+    first: int
+    last: int
+
+
 class Sink(Protocol):
     """Somebody who takes committed facts elsewhere."""
 
     name: str
+    """What kind of place it is, for messages."""
+    form: str
+    """What a destination looks like, for the help text: postgresql://HOST/DATABASE."""
+    batch_rows: int
+    """How many rows it likes to take at once."""
 
-    def write(self, table: str, rows: Iterable[dict[str, object]]) -> None:
-        """Take rows of `table`, in the order they were committed. Raising keeps them for another try."""
+    def accepts(self, destination: str) -> bool:
+        """Is it a place of this kind? Looks at the text only."""
+
+    def address(self, destination: str) -> str:
+        """The destination without user, password and options: names the cursor in the ledger, and is shown."""
+
+    def open(self, destination: str, host: Host) -> Target:
+        """Connect, and make what is missing there. Raises SinkDown where trying again may help, else LedgerError."""
+
+
+class Target(Protocol):
+    """An open destination. All methods raise SinkDown where trying again may help, else LedgerError."""
+
+    def write(self, batch: Batch) -> None:
+        """Add rows, in the order they were committed; when it returns they are durable. A batch that is there already,
+        wholly or in part, must add nothing."""
+
+    def replace(self, batch: Batch) -> None:
+        """Put `rows` in place of everything that this host has in the table."""
+
+    def settle(self) -> None:
+        """All that there was has been written: bring in step what is derived from it at the far side."""
+
+    def close(self) -> None:
+        """Let go of it. Never raises."""
 
 
 class Notifier(Protocol):
@@ -108,7 +156,7 @@ def register_importers(register: Callable[[Importer], None]) -> None:
 
 @hookspec
 def register_sinks(register: Callable[[Sink], None]) -> None:
-    """Offer sinks: call `register(sink)` once for each. The hook is agreed, but no command ships rows yet."""
+    """Offer sinks: call `register(sink)` once for each. The first that accepts a destination gets it, plugins first."""
 
 
 @hookspec

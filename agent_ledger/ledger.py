@@ -35,6 +35,7 @@ from agent_ledger.price_lookup import look_up, look_up_new
 from agent_ledger.prices.rules import validate
 from agent_ledger.recording import CALLS, REFUSED, TOOL_CALLS, Table, fields_of
 from agent_ledger.records import Assignment, Call, PriceRevision, Row, ToolCall
+from agent_ledger.selecting import Selects
 from agent_ledger.stamping import Stamper
 
 _log = logging.getLogger("agent_ledger")
@@ -357,9 +358,9 @@ def reading(path: str | os.PathLike[str], *, as_of: object = None) -> Iterator[s
         connection.close()
 
 
-def select(connection: sqlite3.Connection, view: str, equal: Mapping[str, Any]) -> list[Row]:
+def select(connection: Selects, view: str, equal: Mapping[str, Any]) -> list[Row]:
     """The rows of one view or table as dicts. Raises LedgerError for a name that does not exist."""
-    columns = [row[1] for row in connection.execute("select * from pragma_table_info(?)", [view])]
+    columns = [name for name, _ in connection.execute("select name, type from pragma_table_info(?)", [view])]
     if not columns:
         raise LedgerError(f"there is no view or table {view!r}: there are {', '.join(sorted(schema.scripts('views')))}")
     for column in equal:

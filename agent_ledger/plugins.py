@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -12,7 +11,7 @@ from typing import Any
 import pluggy
 
 from agent_ledger import hookspecs
-from agent_ledger.hookspecs import Importer, PriceSource
+from agent_ledger.hookspecs import Importer, PriceSource, Sink
 
 _log = logging.getLogger("agent_ledger")
 
@@ -30,6 +29,10 @@ _BUILT_IN = (
     "agent_ledger.importers.litellm",
     "agent_ledger.importers.anthropic_reports",
     "agent_ledger.importers.openai_reports",
+    "agent_ledger.sinks.clickhouse",
+    "agent_ledger.sinks.jsonl",
+    "agent_ledger.sinks.parquet",
+    "agent_ledger.sinks.postgres",
 )
 
 
@@ -63,7 +66,17 @@ def importers() -> dict[str, Importer]:
     return {importer.name: importer for importer in reversed(found)}
 
 
-def _collect(hook: Callable[..., Any]) -> list[Any]:
+def sinks() -> list[Sink]:
+    """All sinks, in the order in which they are asked whether they accept a destination: plugins first."""
+    return _collect(manager().hook.register_sinks)
+
+
+def _collect(hook: pluggy.HookCaller) -> list[Any]:
+    """What is registered, the last plugin first. One that fails takes nothing from the others."""
     found: list[Any] = []
-    hook(register=found.append)
+    for offer in reversed(hook.get_hookimpls()):
+        try:
+            offer.function(register=found.append)
+        except Exception:  # a plugin is somebody else's code
+            _log.warning("The plugin %s can't be used", offer.plugin_name, exc_info=True)
     return found

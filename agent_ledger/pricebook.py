@@ -163,6 +163,23 @@ def overlay(
         rollup_limits.set_aside(connection)
 
 
+def rates(
+    revisions: Iterable[Mapping[str, object]], wanted: Iterable[RateKey]
+) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    """The rows of `rate` and of `rate_key` (without resolved_at) that follow from rows of price_revision.
+
+    For where the facts of several ledgers stand together: a price that one of them knows holds for the calls of all.
+    """
+    stored = sorted(
+        (_revision(tuple(row[name] for name in ("id", *_STORED))) for row in revisions), key=lambda row: row.id or 0
+    )
+    wanted = sorted(set(wanted))
+    found = [row for key in _with_standard(wanted) for row in _rate_rows(key, stored)]
+    return found, [(*astuple(key), _reason(key, stored)) for key in wanted]
+
+
+RATE_COLUMNS = _KEY + _RATE
+"""The columns of the rows of `rate` that `rates` gives."""
 _INSERT_RATE = f"insert into {{schema}}.rate ({', '.join(_KEY + _RATE)}) values ({', '.join('?' * len(_KEY + _RATE))})"
 
 

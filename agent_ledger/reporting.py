@@ -8,7 +8,6 @@ call claimed of a bill when its period begins.
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -17,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from agent_ledger import clock, periods, summing
 from agent_ledger.records import Row
+from agent_ledger.selecting import Selects
 
 AXES = {
     "agent": "agent_id",
@@ -146,7 +146,7 @@ def columns(by: str, *, all_in: bool = False) -> tuple[str, ...]:
 
 
 def report(
-    connection: sqlite3.Connection,
+    connection: Selects,
     by: str,
     *,
     all_in: bool = False,
@@ -170,7 +170,7 @@ def report(
 
 
 def exact(
-    connection: sqlite3.Connection,
+    connection: Selects,
     by: str,
     *,
     all_in: bool = False,
@@ -187,7 +187,7 @@ def exact(
 
 
 def total(
-    connection: sqlite3.Connection,
+    connection: Selects,
     by: str = "agent",
     *,
     all_in: bool = False,
@@ -202,7 +202,7 @@ def total(
     return row
 
 
-def billed(connection: sqlite3.Connection, *, since: str | None = None, until: str | None = None) -> Row:
+def billed(connection: Selects, *, since: str | None = None, until: str | None = None) -> Row:
     """How far the cloud bills reach (`billed_through`, None: there is none), and how many lines are in no sum.
 
     The lines are those of the period; as far as bills reach, they do so whatever the period.
@@ -222,13 +222,13 @@ def billed(connection: sqlite3.Connection, *, since: str | None = None, until: s
     return row
 
 
-def sharing(connection: sqlite3.Connection) -> str:
+def sharing(connection: Selects) -> str:
     """How what no call claimed of the bills is shared over agents: the method of the newest rule, or none."""
     found = connection.execute("select method from sharing_rule order by id desc limit 1").fetchone()
     return str(found[0]) if found else "none"
 
 
-def shared(connection: sqlite3.Connection, month: str) -> dict[str, float]:
+def shared(connection: Selects, month: str) -> dict[str, float]:
     """What of a month's unclaimed charges falls on each agent, in dollars; `month` is one of UTC."""
     return dict(
         tuple(row)
@@ -261,7 +261,7 @@ def month_of(text: str, zone: tzinfo = UTC) -> tuple[str, str]:
     return _midnight(first, zone), clock.END if first == _LAST_MONTH else _midnight(_next_month(first), zone)
 
 
-def _rows(connection: sqlite3.Connection, sql: str, parameters: dict[str, Any] | None = None) -> list[Row]:
+def _rows(connection: Selects, sql: str, parameters: dict[str, Any] | None = None) -> list[Row]:
     found = connection.execute(sql, parameters or {})
     names = [column[0] for column in found.description]
     return [dict(zip(names, row, strict=True)) for row in found]
@@ -274,7 +274,7 @@ def _figures(by: str, all_in: bool) -> _Figures:
 
 
 def _statement(
-    connection: sqlite3.Connection, figures: _Figures, by: str, zone: tzinfo, since: str | None, until: str | None
+    connection: Selects, figures: _Figures, by: str, zone: tzinfo, since: str | None, until: str | None
 ) -> str:
     """The statement that adds up the rows of a report: its columns, and the exact sum of all money in two parts."""
     elsewhere = _elsewhere(by, zone)
@@ -291,7 +291,7 @@ def _statement(
 
 
 def _source(
-    connection: sqlite3.Connection,
+    connection: Selects,
     figures: _Figures,
     since: str | None,
     until: str | None,
@@ -321,7 +321,7 @@ def _elsewhere(by: str, zone: tzinfo) -> bool:
 
 
 def _lay_calendar(
-    connection: sqlite3.Connection, figures: _Figures, by: str, zone: tzinfo, since: str | None, until: str | None
+    connection: Selects, figures: _Figures, by: str, zone: tzinfo, since: str | None, until: str | None
 ) -> int:
     """When each day or month of `zone` begins that calls can fall into, in a temporary table that only we see.
 
@@ -333,10 +333,9 @@ def _lay_calendar(
     connection.execute("drop table if exists temp.report_calendar")
     connection.execute("create temp table report_calendar (starts text primary key, name text) without rowid")
     # In order: a day that a zone skipped (Samoa, 30 December 2011) begins when the next one does, and is replaced.
-    connection.executemany(
-        "insert or replace into temp.report_calendar (starts, name) values (?, ?)",
-        [(starts, period.isoformat()[: _DIGITS[by]]) for period, starts in begins.items()],
-    )
+    for period, starts in begins.items():
+        named = (starts, period.isoformat()[: _DIGITS[by]])
+        connection.execute("insert or replace into temp.report_calendar (starts, name) values (?, ?)", named)
     return periods.HOUR if all(starts.endswith(":00:00.000Z") for starts in begins.values()) else periods.MOMENT
 
 

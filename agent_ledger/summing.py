@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent_ledger import archive_reading, periods
+from agent_ledger.selecting import Selects
 
 _AXES: Final = ("bucket", "agent_id", "team", "feature", "customer_id")
 
@@ -56,7 +57,7 @@ TOOL_CALLS: Final = Source(
 
 
 def all_in_rows(
-    connection: sqlite3.Connection,
+    connection: Selects,
     since: str | None,
     until: str | None,
     *,
@@ -85,7 +86,7 @@ def all_in_rows(
 
 
 def rows(
-    connection: sqlite3.Connection,
+    connection: Selects,
     source: Source,
     since: str | None,
     until: str | None,
@@ -103,7 +104,7 @@ def rows(
 
 
 def _selects(
-    connection: sqlite3.Connection, source: Source, since: str | None, until: str | None, grains: Mapping[int, str]
+    connection: Selects, source: Source, since: str | None, until: str | None, grains: Mapping[int, str]
 ) -> Iterator[str]:
     columns = ", ".join(source.columns)
     yield f"select {columns} from {source.view} where grain = 'call'{_between(since or '', until or '~')}"
@@ -123,9 +124,10 @@ def _between(first: str, end: str) -> str:
     return (f" and bucket >= '{first}'" if first else "") + (f" and bucket < '{end}'" if end != "~" else "")
 
 
-def _stretches(connection: sqlite3.Connection, source: Source, piece: periods.Piece) -> str:
+def _stretches(connection: Selects, source: Source, piece: periods.Piece) -> str:
     """Where facts of a period stand that rollups hold, as a condition on their ids; "": there are none."""
-    archive_reading.recall(connection, piece.first, piece.end)
+    if isinstance(connection, sqlite3.Connection):  # only a file has an archive
+        archive_reading.recall(connection, piece.first, piece.end)
     (reached,) = connection.execute(f"select {source.reached} from compacted").fetchone()
     found = connection.execute(
         f"select first_id, min(last_id, ?) from {source.chunks} where first_id <= ? and first_ts < ? and last_ts >= ?",

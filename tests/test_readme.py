@@ -11,13 +11,16 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from replay import Answer, Replay, Request, anthropic_message, anthropic_stream
 
+from agent_ledger import Ledger
 from agent_ledger.cli import cli
-from agent_ledger.plugins import importers
+from agent_ledger.plugins import importers, manager
 from agent_ledger.schema import scripts
+from agent_ledger.shipping import Shipper
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -145,6 +148,24 @@ def test_the_plugin_example_is_a_price_source() -> None:
     scope["register_price_sources"](found.append)  # type: ignore[operator]
     [row] = found[0].prices("vllm", "m")  # type: ignore[attr-defined]
     assert (row.input, row.output) == (150_000, 600_000)
+
+
+def test_the_other_plugin_example_is_a_sink(ledger: Ledger, tmp_path: Path) -> None:
+    scope: dict[str, object] = {}
+    exec(code("register_sinks"), scope)
+    plugin = SimpleNamespace(register_sinks=scope["register_sinks"])
+    manager().register(plugin)
+    try:
+        ledger.record_call(agent_id="a", request_id="r", model="m", prompt_tokens=1, completion_tokens=1)
+        file = tmp_path / "out"
+        with Shipper(ledger.path, f"lines:{file}") as shipper:
+            rows = shipper.ship()
+        assert [
+            json.loads(line)["request_id"] for line in file.read_text().splitlines() if '"table": "ledger"' in line
+        ] == ["r"]
+        assert len(file.read_text().splitlines()) == rows
+    finally:
+        manager().unregister(plugin)
 
 
 def test_there_is_one_test_command() -> None:

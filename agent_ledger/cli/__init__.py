@@ -24,6 +24,7 @@ from agent_ledger.cli.report import report
 from agent_ledger.cli.rows import rows
 from agent_ledger.cli.rule import rule
 from agent_ledger.cli.share import share
+from agent_ledger.cli.ship import ship
 from agent_ledger.cli.show import show
 from agent_ledger.cli.tool_price import tool_price
 from agent_ledger.cli.views import views
@@ -70,6 +71,7 @@ for _command in (
     views,
     rows,
     export,
+    ship,
     demo,
 ):
     cli.add_command(_command)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from agent_ledger import archiving, checks, closing, spool
+from agent_ledger import archiving, checks, closing, ship_cursors, spool
 from agent_ledger.cli import output
 from agent_ledger.cli.errors import PROBLEM
 from agent_ledger.cli.options import ledger_argument
@@ -21,8 +21,8 @@ def check(ctx: click.Context, ledger: Path, form: str | None) -> None:
     """Is the file sound, and are its figures complete?
 
     Looks for damage, calls without a price, ids that were recorded twice with different content, tool calls without
-    their request, totals that differ, and rows that wait beside the file. Prints what is wrong; the exit code is 1
-    then, and 0 where nothing is.
+    their request, totals that differ, rows that wait beside the file, and destinations that are behind. Prints what is
+    wrong; the exit code is 1 then, and 0 where nothing is.
 
     \b
     Examples:
@@ -32,7 +32,7 @@ def check(ctx: click.Context, ledger: Path, form: str | None) -> None:
     with reading(ledger) as connection:
         problems = [
             *(*checks.run(connection), *closing.verify(connection)),
-            *(*archiving.problems(connection), *spool.problems(ledger)),
+            *(*archiving.problems(connection), *spool.problems(ledger), *ship_cursors.problems(connection)),
         ]
     output.show(
         problems,

@@ -14,8 +14,8 @@ import click
 from agent_ledger import exporting, reporting
 from agent_ledger.cli import output
 from agent_ledger.cli.errors import usage_error
-from agent_ledger.cli.options import as_of_option, file_path, ledger_argument
-from agent_ledger.ledger import reading
+from agent_ledger.cli.options import as_of_option, file_path, opened, source_argument
+from agent_ledger.far import Address
 
 Write = Callable[[exporting.Export, BinaryIO], int]
 
@@ -41,7 +41,7 @@ def _month(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
 
 
 @click.command()
-@ledger_argument
+@source_argument
 @click.argument("form", metavar="focus|csv|parquet", type=click.Choice(("focus", "csv", "parquet")))
 @click.argument("view", required=False)
 @click.option("-o", "--output", "file", type=file_path(), help="The file to write.  [default for CSV: stdout]")
@@ -52,7 +52,7 @@ def _month(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
 )
 @as_of_option
 def export(
-    ledger: Path,
+    ledger: Path | Address,
     form: str,
     view: str | None,
     file: Path | None,
@@ -79,10 +79,10 @@ def export(
         raise usage_error("focus takes no view" if view else f"say which view or table to write as {form}")
     if form != "focus" and (month or since or until):
         raise usage_error("--month, --since and --until are for focus")
-    if file is not None and file.exists() and ledger.exists() and file.samefile(ledger):
+    if file is not None and file.exists() and isinstance(ledger, Path) and ledger.exists() and file.samefile(ledger):
         raise usage_error(f"{file} is the ledger itself: give another file")
     start, end = _bounds(month, since, until)
-    with reading(ledger, as_of=as_of) as connection:
+    with opened(ledger, as_of=as_of) as connection:
         connection.execute("begin")  # one moment for all that is read
         rows = exporting.focus(connection, since=start, until=end) if view is None else exporting.view(connection, view)
         total = _Total(rows) if view is None else None
@@ -141,8 +141,11 @@ def _written(write: Write, rows: exporting.Export, file: Path | None) -> int:
         return write(rows, binary)
 
 
-def _say_what_is_missing(ledger: Path, counts: Mapping[tuple[str, str], int]) -> None:
+def _say_what_is_missing(ledger: Path | Address, counts: Mapping[tuple[str, str], int]) -> None:
     said = [f"{output.count(count, noun)} without {lacks}" for (noun, lacks), count in counts.items() if count]
     if said:
-        remedy = f"agent-ledger check {output.plain(str(ledger))}"
+        name = output.plain(str(ledger))
+        remedy = (
+            f"agent-ledger check {name}" if isinstance(ledger, Path) else f"agent-ledger rows {name} unpriced_calls"
+        )
         click.echo(f"Not in it, because unknown is not zero: {', '.join(said)}. See {remedy}", err=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import zoneinfo
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import tzinfo
 from decimal import Decimal
 from pathlib import Path
@@ -13,10 +14,14 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from agent_ledger import clock, money, plugins
+from agent_ledger import clock, far, money, plugins
+from agent_ledger.cli.errors import usage_error
 from agent_ledger.errors import LedgerError
+from agent_ledger.far import Address
 from agent_ledger.hookspecs import Importer, PriceSource
+from agent_ledger.ledger import reading
 from agent_ledger.schema import scripts
+from agent_ledger.selecting import Selects
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Context = click.Context
@@ -26,6 +31,36 @@ _ABSURD = 10**12  # no amount comes near; an exponent such as 1e999999 would tak
 
 ledger_argument = click.argument("ledger", type=click.Path(path_type=Path))
 """The ledger file. What it must be is checked where it is opened."""
+
+
+class _Source(click.ParamType):  # type: ignore[type-arg]
+    """A ledger file, or the address of an engine that ledgers are shipped to."""
+
+    name = "ledger"
+
+    def convert(self, value: Any, param: Parameter | None, ctx: Context | None) -> Path | Address:  # noqa: ARG002
+        if isinstance(value, Path | Address):
+            return value
+        return Address(value) if far.is_address(value) else Path(value)
+
+
+source_argument = click.argument("ledger", type=_Source())
+"""The ledger file, or what many were shipped to: postgresql://…, clickhouse://…, a folder of Parquet files."""
+
+
+@contextmanager
+def opened(source: Path | Address, *, as_of: str | None = None, **of_files: object) -> Iterator[Selects]:
+    """The views of a ledger file, or those at an address. `of_files`: options that only a file can answer."""
+    if isinstance(source, Path):
+        with reading(source, as_of=as_of) as connection:
+            yield connection
+        return
+    for option, value in {"as_of": as_of, **of_files}.items():
+        if value:
+            name = option.replace("_", "-")
+            raise usage_error(f"--{name} takes the ledger file of a host: {source} has the figures of all, as of now")
+    with far.reading(source) as connection:
+        yield connection
 
 
 class LedgerCommands(click.Group):

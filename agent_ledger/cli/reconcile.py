@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -13,9 +12,10 @@ import click
 from agent_ledger import money, reporting
 from agent_ledger.cli import output
 from agent_ledger.cli.errors import PROBLEM, Sentence
-from agent_ledger.cli.options import ledger_argument
-from agent_ledger.ledger import reading
+from agent_ledger.cli.options import opened, source_argument
+from agent_ledger.far import Address
 from agent_ledger.records import Row
+from agent_ledger.selecting import Selects
 
 _COMPARED = ("provider", "calls", "unpriced_calls", "ledger_usd", "invoiced_usd", "difference_usd", "explained_share")
 _RESIDUALS = {
@@ -66,7 +66,7 @@ def _month(ctx: click.Context, param: click.Parameter, value: str) -> str:
 
 
 @click.command()
-@ledger_argument
+@source_argument
 @click.option("--month", metavar="YYYY-MM", required=True, callback=_month, help="The month of the invoice (UTC).")
 @click.option(
     "--provider", help="Only this provider: anthropic, openai, aws for Bedrock, …  [default: all with a bill]"
@@ -82,7 +82,12 @@ def _month(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @output.json_option
 @click.pass_context
 def reconcile(
-    ctx: click.Context, ledger: Path, month: str, provider: str | None, tolerance: _Tolerance, form: str | None
+    ctx: click.Context,
+    ledger: Path | Address,
+    month: str,
+    provider: str | None,
+    tolerance: _Tolerance,
+    form: str | None,
 ) -> None:
     """Does the ledger agree with the providers' invoices, and what explains the difference?
 
@@ -95,7 +100,7 @@ def reconcile(
       agent-ledger reconcile ledger.db --month 2026-10
       agent-ledger reconcile ledger.db --month 2026-10 --provider anthropic --tolerance 0.50
     """
-    with reading(ledger) as connection:
+    with opened(ledger) as connection:
         compared = _rows(connection, "reconciliation", month, provider)
         billed = [row for row in compared if row["invoiced_usd"] is not None or row["unconverted_lines"]]
         names = {row["provider"] for row in billed}
@@ -122,7 +127,7 @@ def reconcile(
         ctx.exit(PROBLEM)
 
 
-def _rows(connection: sqlite3.Connection, view: str, month: str, provider: str | None) -> list[Row]:
+def _rows(connection: Selects, view: str, month: str, provider: str | None) -> list[Row]:
     """The rows of one view; what they are grouped by is compared without case."""
     sql = f"select * from {view} where month = ? and (? is null or provider = lower(?)) order by provider"
     order = {

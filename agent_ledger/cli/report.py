@@ -13,9 +13,10 @@ import click
 from agent_ledger import closing, reporting, repricing
 from agent_ledger.cli import output
 from agent_ledger.cli.errors import usage_error
-from agent_ledger.cli.options import as_of_option, ledger_argument, price_sources, zone_option
-from agent_ledger.ledger import reading
+from agent_ledger.cli.options import as_of_option, opened, price_sources, source_argument, zone_option
+from agent_ledger.far import Address
 from agent_ledger.records import Row
+from agent_ledger.selecting import Selects
 
 Value = TypeVar("Value")
 
@@ -31,7 +32,7 @@ def _models(ctx: click.Context, param: click.Parameter, value: Sequence[str]) ->
 
 
 @click.command()
-@ledger_argument
+@source_argument
 @click.option("--by", type=click.Choice([*reporting.AXES, reporting.TOOL]), required=True, help="What to add up by.")
 @click.option("--all-in", is_flag=True, help="Tool calls and what no call claimed of the cloud bills too.")
 @click.option(
@@ -56,7 +57,7 @@ def _models(ctx: click.Context, param: click.Parameter, value: Sequence[str]) ->
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most so many rows.  [default: all]")
 @output.form_options
 def report(
-    ledger: Path,
+    ledger: Path | Address,
     by: str,
     all_in: bool,
     models: dict[str, str],
@@ -84,6 +85,7 @@ def report(
       agent-ledger report ledger.db --by team --as-of 2026-11-01 --json
       agent-ledger report ledger.db --by agent --all-in
       agent-ledger report ledger.db --by agent --month 2026-10 --as-closed
+      agent-ledger report postgresql://reader@db.internal/costs --by agent
       agent-ledger report ledger.db --by agent --reprice claude-opus-5=claude-sonnet-5
     """
     _refuse_what_is_not_there(by, all_in, models)
@@ -92,11 +94,12 @@ def report(
     start, end = _bounds(since, until, month, zone)
     period: dict[str, Any] = {"since": start, "until": end}
     billed: Row = {}
-    with reading(ledger, as_of=as_of) as connection:
-        if models:
+    elsewhere = by in reporting.CALENDAR and str(zone) not in _UTC
+    with opened(ledger, as_of=as_of, reprice=models, as_closed=as_closed, tz=elsewhere) as connection:
+        if isinstance(connection, sqlite3.Connection) and models:
             columns = repricing.columns(by)
             rows, total = repricing.compare(connection, by, models, price_sources(), as_of=as_of, zone=zone, **period)
-        elif as_closed:
+        elif isinstance(connection, sqlite3.Connection) and as_closed:
             columns = reporting.columns(by, all_in=all_in)
             rows, total = _closed(connection, month or "", by, all_in)
         else:
@@ -118,9 +121,7 @@ def _closed(connection: sqlite3.Connection, month: str, by: str, all_in: bool) -
     return closing.closed_rows(connection, month, by, all_in=all_in), dict(*totals)
 
 
-def _share(
-    connection: sqlite3.Connection, columns: tuple[str, ...], rows: Sequence[Row], month: str | None
-) -> tuple[str, ...]:
+def _share(connection: Selects, columns: tuple[str, ...], rows: Sequence[Row], month: str | None) -> tuple[str, ...]:
     """Give the rows one more column, what the sharing rule puts on each agent; the others stay as they are."""
     if month is None:
         click.echo("What is shared over agents is shown for whole months of UTC: give --month", err=True)
@@ -174,7 +175,7 @@ def _cost(row: Row) -> tuple[bool, float]:
     return cost is not None, cost or 0.0
 
 
-def _truth(ledger: Path, by: str, total: Row, shown: int, rows: int) -> str:
+def _truth(ledger: Path | Address, by: str, total: Row, shown: int, rows: int) -> str:
     """What the whole period cost, and what is missing from that."""
     parts = [_sum(by, total)]
     if shown < rows:
@@ -188,10 +189,15 @@ def _truth(ledger: Path, by: str, total: Row, shown: int, rows: int) -> str:
     if uncosted := total.get("uncosted_calls"):
         parts.append(f"{_have(uncosted, 'tool call')} no cost")
     if unpriced := total.get("unpriced_calls"):
-        parts.append(f"{_have(unpriced, 'call')} no price: agent-ledger check {output.plain(str(ledger))}")
+        parts.append(f"{_have(unpriced, 'call')} no price: {_remedy(ledger)}")
     if without := total.get("unpriced_repriced_calls"):
         parts.append(f"{_have(without, 'repriced call')} no price")
     return ". ".join(parts)
+
+
+def _remedy(ledger: Path | Address) -> str:
+    name = output.plain(str(ledger))
+    return f"agent-ledger check {name}" if isinstance(ledger, Path) else f"agent-ledger rows {name} unpriced_calls"
 
 
 def _sum(by: str, total: Row) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from agent_ledger.cli import output
-from agent_ledger.cli.options import as_of_option, ledger_argument, view_argument
-from agent_ledger.ledger import reading, select
+from agent_ledger.cli.options import as_of_option, opened, source_argument, view_argument
+from agent_ledger.far import Address
+from agent_ledger.ledger import select
 
 
 def _conditions(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> dict[str, str]:
@@ -20,7 +21,7 @@ def _conditions(ctx: click.Context, param: click.Parameter, value: Sequence[str]
 
 
 @click.command()
-@ledger_argument
+@source_argument
 @view_argument
 @click.option(
     "--where",
@@ -34,7 +35,7 @@ def _conditions(ctx: click.Context, param: click.Parameter, value: Sequence[str]
 @as_of_option
 @output.form_options
 def rows(
-    ledger: Path, view: str, equal: dict[str, str], limit: int | None, as_of: str | None, form: str | None
+    ledger: Path | Address, view: str, equal: dict[str, str], limit: int | None, as_of: str | None, form: str | None
 ) -> None:
     """Print the rows of a view or a table; agent-ledger views lists them.
 
@@ -42,8 +43,9 @@ def rows(
     Examples:
       agent-ledger rows ledger.db coverage
       agent-ledger rows ledger.db call_cost --where agent_id=support-bot --limit 20 --csv
+      agent-ledger rows postgresql://reader@db.internal/costs unpriced_calls
     """
-    with reading(ledger, as_of=as_of) as connection:
+    with opened(ledger, as_of=as_of) as connection:
         found = select(connection, view, equal)
-        columns = [row[1] for row in connection.execute("select * from pragma_table_info(?)", [view])]
+        columns = [name for name, _ in connection.execute("select name, type from pragma_table_info(?)", [view])]
     output.show(found[:limit], columns, form, empty=f"{view} has no such rows" if equal else f"{view} has no rows")

@@ -50,9 +50,11 @@ create trigger audit_no_replace before insert on audit when exists (select 1 fro
   select raise(abort, 'audit rows are never changed: record a correction as another row');
 end;
 
--- Among rows that are summed already, a new one would be in no sum.
+-- Among rows that are summed already, a new one would be in no sum; among shipped ones it would not be shipped.
 create trigger audit_ids_rise before insert on audit
-when new.id > 0 and new.id <= (select audit_row from rollup_state) begin
+when new.id > 0 and new.id <= (
+  select max(audit_row, coalesce((select max(sending) from ship_cursor where source = 'audit'), 0)) from rollup_state
+) begin
   select raise(abort, 'audit.id rises: leave it out, and the row gets the next one');
 end;
 

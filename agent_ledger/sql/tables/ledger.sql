@@ -67,9 +67,11 @@ create trigger ledger_no_replace before insert on ledger when exists (select 1 f
   select raise(abort, 'ledger rows are never changed: record a correction as another row');
 end;
 
--- Among rows that are summed already, a new one would be in no sum.
+-- Among rows that are summed already, a new one would be in no sum; among shipped ones it would not be shipped.
 create trigger ledger_ids_rise before insert on ledger
-when new.id > 0 and new.id <= (select ledger_row from rollup_state) begin
+when new.id > 0 and new.id <= (
+  select max(ledger_row, coalesce((select max(sending) from ship_cursor where source = 'ledger'), 0)) from rollup_state
+) begin
   select raise(abort, 'ledger.id rises: leave it out, and the row gets the next one');
 end;
 

@@ -118,20 +118,14 @@ allocated as (
     coalesce(tool_cost.feature, '(unattributed)') as feature,
     coalesce(tool_cost.customer_id, '(unattributed)') as customer_id,
     allocation.method,
-    charge.*,
-    delivery.bill,
-    delivery.billing_period,
-    line.picos as line_picos,
+    allocation.charge_id as charge_row,
     count(*) as calls,
     sum(allocation.weight) as weight,
     sum(allocation.cost_picos) as billed
   from allocation
   cross join tool_cost on tool_cost.id = allocation.audit_id
-  join charge on charge.id = allocation.charge_id
-  join delivery on delivery.id = charge.delivery_id
-  join line on line.charge_id = charge.id
   where tool_cost.cost_source = 'allocated'
-  group by 1, 2, 3, 4, 5, 6, charge.id
+  group by 1, 2, 3, 4, 5, 6, 7
 ),
 tool_rows as (
   select
@@ -149,11 +143,16 @@ tool_rows as (
 ),
 bill_rows as (
   select
-    day || 'T00:00:00Z' as starts, null as ends, day, billing_period, bill, account, provider, service, resource_id,
-    operation, usage_type, quantity, unit, category, invoice_id, tags, description, charge_id, billed,
-    billed * 1.0 / nullif(line_picos, 0) as share, method, weight, calls, agent_id, team, feature, customer_id,
+    allocated.day || 'T00:00:00Z' as starts, null as ends, allocated.day, delivery.billing_period, delivery.bill,
+    charge.account, charge.provider, charge.service, charge.resource_id, charge.operation, charge.usage_type,
+    charge.quantity, charge.unit, charge.category, charge.invoice_id, charge.tags, charge.description, charge.charge_id,
+    allocated.billed, allocated.billed * 1.0 / nullif(line.picos, 0) as share, allocated.method, allocated.weight,
+    allocated.calls, allocated.agent_id, allocated.team, allocated.feature, allocated.customer_id,
     'allocated' as cost_source, null as reason
   from allocated
+  join charge on charge.id = allocated.charge_row
+  join delivery on delivery.id = charge.delivery_id
+  join line on line.charge_id = allocated.charge_row
   union all
   select
     substr(billed_charge.period_start, 1, 19) || 'Z', substr(billed_charge.period_end, 1, 19) || 'Z', null,

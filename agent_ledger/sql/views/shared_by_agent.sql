@@ -24,6 +24,12 @@ with rule as (
   order by id desc
   limit 1
 ),
+share as (
+  select named.key as agent_id, sum(cast(named.value as real)) as weight
+  from rule
+  join json_each(rule.shares) as named
+  group by 1
+),
 parts as (
   select
     substr(bucket, 1, 7) as month,
@@ -53,19 +59,15 @@ unclaimed as (
 ),
 weighted as (
   select
-    *,
+    unclaimed.*,
     case (select method from rule)
       when 'even' then 1.0
       when 'proportional' then max(coalesce(direct_whole / 4096.0 + direct_rest / 1e12, 0.0), 0.0)
-      when 'fixed' then max(coalesce((
-        select sum(cast(share.value as real))
-        from rule
-        join json_each(rule.shares) as share
-        where share.key = unclaimed.agent_id
-      ), 0.0), 0.0)
+      when 'fixed' then max(coalesce(share.weight, 0.0), 0.0)
     end as weight
   from unclaimed
-  where agent_id <> '(unallocated)'
+  left join share on share.agent_id = unclaimed.agent_id
+  where unclaimed.agent_id <> '(unallocated)'
 ),
 scaled as (
   select *, cast(round(1e9 * weight / nullif(sum(weight) over (partition by month), 0.0)) as integer) as part

@@ -1,0 +1,1 @@
+"""Where facts are shipped to: one file per kind of place."""

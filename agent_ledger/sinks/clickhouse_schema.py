@@ -1,0 +1,132 @@
+"""What a ledger's tables and views are on ClickHouse, and making what is missing of them.
+
+Rows stand in tables `stored_…` of ReplacingMergeTree, which drops a row that came twice when it merges; the views named
+like the ledger's tables read them with FINAL, which drops it before. `ledger` and `audit` are divided by months.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from agent_ledger import dialects, shipped
+from agent_ledger.errors import LedgerError
+from agent_ledger.shipped import SHIPPED, SNAPSHOTS
+
+Ask = Callable[[str], list[tuple[Any, ...]]]
+
+COUNTED: Final = {  # whose rows may tell of the same: the table that says which do not count, and the view that ranks
+    "ledger": ("superseded_call", "call_rank"),
+    "audit": ("superseded_tool_call", "tool_call_rank"),
+}
+ALIKE: Final = {  # what rows that tell of the same have in common
+    "ledger": ("request_id", "response_id"),
+    "audit": ("tool_call_id",),
+}
+WHOLE: Final = frozenset(table.far_name or table.name for table in SNAPSHOTS)
+KEYS: Final = {
+    **{table.name: table.key for table in SHIPPED},
+    **{table.far_name or table.name: table.key for table in SNAPSHOTS},
+    "superseded_call": ("id",),
+    "superseded_tool_call": ("id",),
+    "rate": ("model", "provider", "service_tier", "region", "valid_from", "time_from", "min_tokens"),
+    "rate_key": ("model", "provider", "service_tier", "region"),
+    "host": ("number",),
+    "far_state": ("key",),
+}
+_DAYS: Final = {table.name: table.day for table in SHIPPED if table.name in COUNTED}
+_TYPES: Final = {"INTEGER": "Int64", "TEXT": "String", "REAL": "Float64"}
+
+
+def columns(table: str) -> Mapping[str, str]:
+    """The columns of a table there, and their types as SQLite calls them."""
+    own = {"host": {"number": "INTEGER", "name": "TEXT"}, "far_state": {"key": "TEXT", "value": "TEXT"}}
+    if table in own:
+        return own[table]
+    names = {snapshot.far_name or snapshot.name: snapshot.name for snapshot in SNAPSHOTS}
+    if table in names or table in {one.name for one in SHIPPED}:
+        return shipped.far_columns(names.get(table, table))
+    return shipped.columns(table)
+
+
+def prepare(ask: Ask, address: str) -> None:
+    """Make the tables and views that are missing. Raises LedgerError where a table is another one."""
+    there: dict[str, list[str]] = {}
+    for table, column in ask(
+        "select table, name from system.columns where database = currentDatabase() order by position"
+    ):
+        there.setdefault(table, []).append(column)
+    for table in KEYS:
+        stored = f"stored_{table}"
+        if table in there and stored not in there:
+            raise LedgerError(f"{address} has a table {table} that is not agent-ledger's: give another database")
+        if stored in there and there[stored] != list(columns(table)):
+            raise LedgerError(f"{address} has another table {table} than this version ships: give another database")
+    for table in KEYS:
+        ask(create(table, f"stored_{table}"))
+    made = "\n".join(f"{name} {body}" for name, body in _views().items())
+    state = ask(f"select count() from stored_far_state final where key = 'views' and value = {quoted(made)}")
+    if state != [(1,)]:
+        for name, body in _views().items():
+            ask(f"create or replace view `{name}` as {body}")
+        ask(f"insert into stored_far_state (key, value) values ('views', {quoted(made)})")
+
+
+def create(table: str, name: str) -> str:
+    """The statement that makes a table, where it is missing."""
+    key = [*KEYS[table], *(["host"] if "host" in columns(table) else ())]
+    named = [
+        f"`{column}` {_TYPES[kind] if column in key or column == _DAYS.get(table) else f'Nullable({_TYPES[kind]})'}"
+        for column, kind in columns(table).items()
+    ]
+    named += [f"index by_{column} {column} type bloom_filter granularity 4" for column in ALIKE.get(table, ())]
+    divided = f" partition by substring({_DAYS[table]}, 1, 7)" if table in _DAYS else ""
+    divided = " partition by host" if table in WHOLE else divided
+    body = ", ".join(named)
+    order = ", ".join(f"`{column}`" for column in key)
+    return f"create table if not exists {name} ({body}) engine = ReplacingMergeTree{divided} order by ({order})"
+
+
+def counting(table: str, first: int, last: int, host: int, database: str) -> str:
+    """The statement that says which rows do not count now, as sql/far has it, of those that a batch has to do with."""
+    marks, ranks = COUNTED[table]
+    views = dialects.views("clickhouse")
+    new = f"host = {host} and id between {first} and {last}"
+    alike = " or ".join(
+        f"{column} in (select {column} from {database}.{table} where {new} and {column} is not null)"
+        for column in ALIKE[table]
+    )
+    # Names of a WITH stand before tables of the same name: the statements of sql/far read these rows alone.
+    return (
+        f"insert into stored_{marks} (id, by_id, reason)"
+        f" with {table} as (select * from {database}.{table} where {alike}), {ranks} as ({_bare(views[ranks])})"
+        f" select id, by_id, reason from ({_bare(views[marks])}) settings join_use_nulls = 1"
+    )
+
+
+def quoted(text: str) -> str:
+    """A literal."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def insert(table: str, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """The statement that adds a few rows."""
+    cells = ", ".join(f"({', '.join(_literal(value) for value in row)})" for row in rows)
+    return f"insert into {table} ({', '.join(f'`{name}`' for name in names)}) values {cells}"
+
+
+def _literal(value: object) -> str:
+    return "null" if value is None else quoted(value) if isinstance(value, str) else repr(value)
+
+
+def _bare(view: str) -> str:
+    return view.rpartition("\nSETTINGS ")[0]
+
+
+def _views() -> dict[str, str]:
+    tables = {
+        table: f"select {', '.join(f'`{name}`' for name in columns(table))} from stored_{table} final"
+        + (" settings do_not_merge_across_partitions_select_final = 1" if table in _DAYS else "")
+        for table in KEYS
+    }
+    return tables | {name: body for name, body in dialects.views("clickhouse").items() if name not in tables}
