@@ -36,3 +36,25 @@ class InvalidPrice(LedgerError):
 
 class ImportFailed(LedgerError):
     """A file that can't be imported at all. Nothing of it was stored."""
+
+
+class BudgetExceeded(LedgerError):
+    """A call that may not be made, because of a directive or of a hard cap. No money was spent.
+
+    `reason` says which one, until when, and who can change it.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class NotificationFailed(LedgerError):
+    """A message that could not be delivered now. The text is kept in the ledger, so it holds no secret.
+
+    `retry_after_s` is what the receiver asked for, in seconds; None: nothing.
+    """
+
+    def __init__(self, reason: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s

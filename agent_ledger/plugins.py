@@ -12,7 +12,7 @@ from typing import Any
 import pluggy
 
 from agent_ledger import hookspecs
-from agent_ledger.hookspecs import Importer, PriceSource
+from agent_ledger.hookspecs import Importer, Notifier, PriceSource
 
 _log = logging.getLogger("agent_ledger")
 
@@ -30,6 +30,9 @@ _BUILT_IN = (
     "agent_ledger.importers.litellm",
     "agent_ledger.importers.anthropic_reports",
     "agent_ledger.importers.openai_reports",
+    "agent_ledger.control.notifiers.slack",
+    "agent_ledger.control.notifiers.webhook",
+    "agent_ledger.control.notifiers.apprise",
 )
 
 
@@ -61,6 +64,17 @@ def importers() -> dict[str, Importer]:
     """All file formats, by name. A plugin may replace a built-in one: it is registered later, so asked first."""
     found: list[Importer] = _collect(manager().hook.register_importers)
     return {importer.name: importer for importer in reversed(found)}
+
+
+def notifiers() -> dict[str, Notifier]:
+    """All notifiers that have an address, by name. A plugin that fails here loses its own, and nobody else's."""
+    found: list[Notifier] = []
+    for offer in manager().hook.register_notifiers.get_hookimpls():
+        try:
+            offer.function(register=found.append)
+        except Exception as error:  # its text may hold an address
+            _log.warning("The notifiers of %s can't be used: %s", offer.plugin_name, type(error).__name__)
+    return {notifier.name: notifier for notifier in found}
 
 
 def _collect(hook: Callable[..., Any]) -> list[Any]:

@@ -276,6 +276,7 @@ LAYERS = (
         "summing",
     ),
     ("price_lookup", "stamping"),
+    ("control",),
     ("capture",),
     ("ledger",),
     ("",),
