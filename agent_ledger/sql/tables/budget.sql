@@ -20,7 +20,7 @@ create table budget (
     check (json_valid(steps) and json_type(steps) = 'array'),
   on_breach text not null check (on_breach in ('notify', 'throttle', 'block')),  -- at 100 percent, where no rule says otherwise
   throttle_to text  -- model, or pattern with * and ? -> the model to use instead, a JSON object: the first that matches counts
-    check (json_valid(throttle_to) and json_type(throttle_to) = 'object'),
+    check (throttle_to is null or iif(json_valid(throttle_to), json_type(throttle_to) = 'object', 0)),
   hard_percent integer check (hard_percent >= 100),  -- of the limit; no call may pass it; NULL: there is no hard cap
   tier text check (trim(tier) <> ''),  -- how much it matters, for the rules of a policy; NULL: not said
   recorded_by text check (trim(recorded_by) <> ''),  -- NULL: not said

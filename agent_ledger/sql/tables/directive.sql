@@ -8,7 +8,7 @@ create table directive (
   key text not null check (key <> ''),  -- whose calls: an agent_id, a team, …; (everything)
   action text not null check (action in ('throttle', 'block', 'lift')),
   throttle_to text  -- model, or pattern with * and ? -> the model to use instead, a JSON object: the first that matches counts
-    check (json_valid(throttle_to) and json_type(throttle_to) = 'object'),
+    check (throttle_to is null or iif(json_valid(throttle_to), json_type(throttle_to) = 'object', 0)),
   budget text not null,  -- budget.name
   reason text not null check (reason <> ''),  -- a sentence with the numbers
   event_id integer not null references control_event (id),  -- the `decide` that it follows from
@@ -18,6 +18,7 @@ create table directive (
 ) strict;
 
 create index directive_valid_until on directive (valid_until);
+create index directive_scope_key on directive (scope, key, valid_until);
 
 create trigger directive_no_update before update on directive begin
   select raise(abort, 'directives are never changed: lift it by a later row');

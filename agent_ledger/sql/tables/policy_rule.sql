@@ -17,11 +17,11 @@ create table policy_rule (
   tier text,  -- budget.tier
   time_from text check (time_from glob '[0-2][0-9]:[0-5][0-9]'),  -- from this time of the day in `zone`
   time_to text check (time_to glob '[0-2][0-9]:[0-5][0-9]'),  -- up to this one, of the next day where it is earlier
-  weekdays text check (json_valid(weekdays) and json_type(weekdays) = 'array'),  -- 1 is Monday, 7 Sunday
+  weekdays text check (weekdays is null or iif(json_valid(weekdays), json_type(weekdays) = 'array', 0)),  -- 1 is Monday, 7 Sunday
   zone text,  -- an IANA time zone, for the three above
   action text not null check (action in ('nothing', 'notify', 'throttle', 'block')),
   throttle_to text  -- as in budget; NULL: as the budget says
-    check (json_valid(throttle_to) and json_type(throttle_to) = 'object'),
+    check (throttle_to is null or iif(json_valid(throttle_to), json_type(throttle_to) = 'object', 0)),
   samples integer check (samples > 0),  -- calls to wait for until it is judged whether it worked; NULL: 20
   at_most text check (at_most in ('notify', 'throttle', 'block')),  -- what did not work escalates no further; NULL: to block
   recorded_by text check (trim(recorded_by) <> ''),  -- NULL: not said
