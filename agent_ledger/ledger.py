@@ -28,6 +28,7 @@ from agent_ledger import (
 from agent_ledger.capture.headers import call_fields
 from agent_ledger.capture.live import LiveCapture
 from agent_ledger.connection import Writer
+from agent_ledger.control.decide import Directives
 from agent_ledger.errors import InvalidRecord, LedgerError
 from agent_ledger.hookspecs import Defaults, Importer, PriceSource
 from agent_ledger.importing import Imported, import_files
@@ -65,7 +66,7 @@ class Ledger(LiveCapture):
             raise LedgerError(f'synchronous is {synchronous!r}: give "normal" or "full"')
         self.path = Path(path)
         self._writer = Writer(self.path, synchronous=synchronous)
-        super().__init__(Stamper(self.path, synchronous=synchronous))
+        super().__init__(Stamper(self.path, synchronous=synchronous), Directives(self.path.absolute()))
         try:
             spool.replay(self.path, self._stamper.writer().insert)  # which does not wait for long
         except (LedgerError, sqlite3.Error, OSError):
@@ -76,6 +77,7 @@ class Ledger(LiveCapture):
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""
         self._stamper.close()
+        self._directives.close()
         self._writer.close()
 
     def __enter__(self) -> Self:
