@@ -10,6 +10,7 @@ create table policy_rule (
   valid_from text not null check (valid_from is strftime('%Y-%m-%dT%H:%M:%fZ', valid_from, '+0 days')),
   priority integer not null default 0,
   finding text check (finding in ('step', 'exceeded', 'hard cap', 'forecast', 'anomaly', 'incomplete')),  -- NULL: any, as below
+  percent integer check (percent > 0),  -- of the limit, the step that is reached; NULL: any
   budget text,  -- budget.name; may hold * and ?
   scope text check (scope in ('agent', 'team', 'feature', 'customer', 'model', 'everything')),
   key text,  -- may hold * and ?
