@@ -2,6 +2,7 @@
 
 from agent_ledger.attribution import attribute, propagate
 from agent_ledger.control.decide import Decision
+from agent_ledger.control.reserve import Reservation
 from agent_ledger.errors import (
     BudgetExceeded,
     ImportFailed,
@@ -33,6 +34,7 @@ __all__ = [
     "NotificationFailed",
     "PriceRevision",
     "Recorded",
+    "Reservation",
     "ToolCall",
     "UnknownUsage",
     "attribute",

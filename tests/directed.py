@@ -63,3 +63,29 @@ def block(ledger: Ledger, **where: str) -> int:
 def lift(ledger: Ledger, directive_id: int, **where: str) -> int:
     """End a directive."""
     return direct(ledger, "lift", lifts=directive_id, **where)
+
+
+def cap(
+    ledger: Ledger,
+    *,
+    scope: str = "agent",
+    key: str = "scraper",
+    usd: float | None = 1,
+    tokens: int | None = None,
+    hard_percent: int | None = 100,
+    currency: str = "USD",
+    name: str = "scraping",
+) -> None:
+    """A budget for January 2026 to the end of 2998 with a hard cap."""
+    micros = None if usd is None else round(usd * 10**6)
+    with raw(ledger) as connection:
+        connection.execute(
+            "insert into budget (name, event, valid_from, scope, key, period, zone, basis, limit_micros, currency,"
+            " limit_tokens, on_breach, hard_percent)"
+            " values (?, 'set', '2026-01-01T00:00:00.000Z', ?, ?, 'month', 'UTC', 'llm', ?, ?, ?, 'notify', ?)",
+            [name, scope, key, micros, currency if micros else None, tokens, hard_percent],
+        )
+        connection.execute(
+            "insert or ignore into budget_window (zone, period, starts, ends, name)"
+            " values ('UTC', 'month', '2026-01-01T00:00:00.000Z', '2999-01-01T00:00:00.000Z', '2026-01')"
+        )

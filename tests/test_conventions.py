@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from directed import cap
 from support import add_bill, add_prices, call, price, query, raw, spent, tool_call
 
 import agent_ledger
@@ -69,6 +70,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
 
 def _filled(ledger: Ledger) -> Ledger:
     spent(ledger)
+    cap(ledger)
     everything: dict[str, Any] = {
         "provider": "p", "customer_id": "c", "session_id": "s", "feature": "f", "cache_read_tokens": 5,
         "cache_write_tokens": 5, "cache_write_1h_tokens": 1, "reasoning_tokens": 1, "web_search_requests": 1,

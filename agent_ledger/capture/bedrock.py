@@ -22,7 +22,7 @@ from agent_ledger.capture.on_import import when_imported
 
 _log = logging.getLogger("agent_ledger")
 
-REROUTED = "agent_ledger.rerouted"  # in the dict that botocore carries from one event of a call to the next
+RULING = "agent_ledger.ruling"  # in the dict that botocore carries from one event of a call to the next
 
 
 def attach(client: Any, stamps: Stamps, *, provider: str | None = None, defaults: Attribution | None = None) -> bool:
@@ -131,7 +131,7 @@ class _Observer:
                 provider=self._provider or "aws",
                 model=found.model if found else None,
                 defaults=self._defaults,
-                reroute=context.get(REROUTED),
+                ruling=context.get(RULING),
             )
 
     @never_raising

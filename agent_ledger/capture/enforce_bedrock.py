@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent_ledger.capture.bedrock import REROUTED, is_bedrock_runtime
+from agent_ledger.capture.bedrock import RULING, is_bedrock_runtime
 from agent_ledger.capture.bedrock_call import OPERATIONS
 from agent_ledger.capture.enforce import Enforcement
-from agent_ledger.capture.reroute import Reroute
 
 
 def enforce(client: Any, enforcement: Enforcement) -> bool:
@@ -33,8 +32,6 @@ class _Gate:
 
     def decide(self, *, params: Any, context: Any, **_: Any) -> None:
         """botocore's handler. Changes `modelId`; what it raises, the caller gets as it is."""
-        asked = params.get("modelId")
-        decision = self.enforcement.decided(asked)
-        if asked and decision.model and decision.model != asked:
-            params["modelId"] = decision.model
-            context[REROUTED] = Reroute(asked, decision.directive_id)
+        model, context[RULING] = self.enforcement.decided(params.get("modelId"))
+        if model:
+            params["modelId"] = model

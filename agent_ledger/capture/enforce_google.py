@@ -10,7 +10,7 @@ from agent_ledger.capture.endpoints import Kind, endpoint
 from agent_ledger.capture.enforce import Enforcement, path_with_model
 from agent_ledger.capture.google import METHODS, api_client_of
 from agent_ledger.capture.google_call import method_of
-from agent_ledger.capture.reroute import Reroute, rerouting
+from agent_ledger.capture.ruling import Ruling, ruled
 
 
 def enforce(client: Any, enforcement: Enforcement) -> bool:
@@ -42,30 +42,29 @@ class _Gate:
 
             @wraps(send)
             async def ours(*args: Any, **kwargs: Any) -> Any:
-                with rerouting(self._decided(*args, **kwargs)):
+                with ruled(self._decided(*args, **kwargs)):
                     return await send(*args, **kwargs)
         else:
 
             @wraps(send)
             def ours(*args: Any, **kwargs: Any) -> Any:
-                with rerouting(self._decided(*args, **kwargs)):
+                with ruled(self._decided(*args, **kwargs)):
                     return send(*args, **kwargs)
 
         return ours
 
-    def _decided(self, *args: Any, **kwargs: Any) -> Reroute | None:
+    def _decided(self, *args: Any, **kwargs: Any) -> Ruling | None:
         """Changes the request, which the SDK made for this one call. Raises BudgetExceeded."""
         request = kwargs.get("http_request") or next(one for one in args if hasattr(one, "url"))
         url = urlsplit(request.url)
         path, method = unquote(url.path), request.method.upper()
         found = endpoint(method, path)
         if path.endswith(":batchGenerateContent"):
-            self.enforcement.decided(None)
+            self.enforcement.decided(None, is_batch=True)
             return None
         if found is None or found.kind is not Kind.CALL or not found.model:
             return None
-        decision = self.enforcement.decided(found.model)
-        if not decision.model or decision.model == found.model:
-            return None
-        request.url = url._replace(path=path_with_model(url.path, found.model, decision.model)).geturl()
-        return Reroute(found.model, decision.directive_id)
+        model, ruling = self.enforcement.decided(found.model)
+        if model and model != found.model:
+            request.url = url._replace(path=path_with_model(url.path, found.model, model)).geturl()
+        return ruling

@@ -16,7 +16,7 @@ from agent_ledger.capture.endpoints import Endpoint, Kind, endpoint
 from agent_ledger.capture.enforce import Enforcement, path_with_model
 from agent_ledger.capture.exchange import warn_once
 from agent_ledger.capture.http import clients_of, is_llm_call
-from agent_ledger.capture.reroute import Reroute, rerouting
+from agent_ledger.capture.ruling import Ruling, ruled
 
 _DECIDED = "agent_ledger.decided"
 
@@ -60,20 +60,20 @@ class _Gate:
 
             @wraps(send)
             async def ours(request: Any, *args: Any, **kwargs: Any) -> Any:
-                request, reroute = self._taken(request)
-                with rerouting(reroute):
+                request, ruling = self._taken(request)
+                with ruled(ruling):
                     return await send(request, *args, **kwargs)
         else:
 
             @wraps(send)
             def ours(request: Any, *args: Any, **kwargs: Any) -> Any:
-                request, reroute = self._taken(request)
-                with rerouting(reroute):
+                request, ruling = self._taken(request)
+                with ruled(ruling):
                     return send(request, *args, **kwargs)
 
         return ours
 
-    def _taken(self, request: Any) -> tuple[Any, Reroute | None]:
+    def _taken(self, request: Any) -> tuple[Any, Ruling | None]:
         """The request that goes out. Its mark is taken off, so that sending it again is another decision."""
         if _DECIDED not in request.extensions:
             request = self._decided(request)
@@ -84,14 +84,12 @@ class _Gate:
         if found is None or not _spends(found, request) or not is_llm_call(request, found, certain=self._certain):
             return request
         asked = found.model or _model_in(request)
-        decision = self.enforcement.decided(asked)
-        reroute = None
+        model, ruling = self.enforcement.decided(asked, is_batch=found.kind is Kind.BATCH)
         if asked is None and found.kind is Kind.CALL:
             warn_once("A request whose body can't be read can't be sent to a smaller model; blocks hold for it")
-        elif asked and decision.model and decision.model != asked:
-            request = _with_model(request, found, decision.model)
-            reroute = Reroute(asked, decision.directive_id)
-        request.extensions[_DECIDED] = reroute
+        elif model and model != asked:
+            request = _with_model(request, found, model)
+        request.extensions[_DECIDED] = ruling
         return request
 
 

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from agent_ledger import clock
-from agent_ledger.connection import Writer
+from agent_ledger.control.opened import Opened
 from agent_ledger.errors import LedgerError
 
 _log = logging.getLogger("agent_ledger")
 _DATED = re.compile(r"[-@](\d{8}|\d{4}-\d\d-\d\d)\Z")  # at the end of a model's name
+UNATTRIBUTED = "(unattributed)"
 _WAIT_S = 0.25  # for a lock on the file, as for everything that a call waits for
 
 _ASSIGNED = """
@@ -63,30 +64,15 @@ class Decision:
 
 
 class Directives:
-    """The directives of the ledger at `path`, for all threads of a process. Opened when first asked."""
+    """The directives of the ledger at `path`, for all threads of a process."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._writer: Writer | None = None
+        self._file = Opened(path, _WAIT_S)
         self._warned = False
 
-    def writer(self) -> Writer:
-        """The connection. Raises LedgerError where the file can't be opened."""
-        if self._writer is None:
-            if not self._path.exists():
-                raise LedgerError(f"{self._path} was removed: open the ledger again")
-            opened = Writer(self._path, synchronous="normal", timeout=_WAIT_S)
-            if self._writer is not None:  # another thread was faster
-                opened.close()
-            else:
-                self._writer = opened
-        return self._writer
-
     def close(self) -> None:
-        """Closing twice is harmless; asking again opens it."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        """Closing twice is harmless."""
+        self._file.close()
 
     def decide(
         self, agent_id: str, model: str | None, *, customer_id: str | None, feature: str | None, fail_closed: bool
@@ -100,11 +86,10 @@ class Directives:
         return decision
 
     def _decided(self, agent_id: str, model: str | None, customer_id: str | None, feature: str | None) -> Decision:
-        writer = self.writer()
+        writer = self._file.writer()
         with writer.lock():
             connection = writer.live()
-            team, own_feature = connection.execute(_ASSIGNED, [agent_id, clock.now()]).fetchone() or (None, None)
-            keys = {"agent_id": agent_id, "team": team, "feature": feature or own_feature, "customer_id": customer_id}
+            keys = whose(connection, agent_id, customer_id, feature, clock.now())
             in_force = connection.execute(_IN_FORCE, keys).fetchall()
         return _applied(model, in_force)
 
@@ -114,17 +99,26 @@ class Directives:
             self._warned = True
             _log.warning("Directives can't be read (%s): until that is over, calls are %s", error, what)
         return Decision(
-            not fail_closed, model, f"{what}, because the directives of {self._path} can't be read: {error}"
+            not fail_closed, model, f"{what}, because the directives of {self._file.path} can't be read: {error}"
         )
 
     def note(self, **columns: Any) -> None:
         """Write a row of enforced_call. Never raises."""
         sql = f"insert into enforced_call ({', '.join(columns)}) values ({', '.join('?' * len(columns))})"
         try:
-            with self.writer().transaction() as connection:
+            with self._file.writer().transaction() as connection:
                 connection.execute(sql, list(columns.values()))
         except (LedgerError, sqlite3.Error):
             _log.warning("What a directive did to a call could not be recorded", exc_info=True)
+
+
+def whose(
+    connection: sqlite3.Connection, agent_id: str, customer_id: str | None, feature: str | None, now: str
+) -> dict[str, str]:
+    """Whose budgets and directives concern a call, as the views name them."""
+    team, own_feature = connection.execute(_ASSIGNED, [agent_id, now]).fetchone() or (None, None)
+    found = {"agent_id": agent_id, "team": team, "feature": feature or own_feature, "customer_id": customer_id}
+    return {name: value or UNATTRIBUTED for name, value in found.items()}
 
 
 def _applied(model: str | None, in_force: list[tuple[Any, ...]]) -> Decision:
@@ -132,20 +126,20 @@ def _applied(model: str | None, in_force: list[tuple[Any, ...]]) -> Decision:
     a model only on that model."""
     asked, by, reasons = model, None, []
     for directive_id, scope, key, action, throttle_to, valid_until, budget, reason in in_force:
-        if action == "throttle" and (scope != "model" or _is_model(model, key)):
+        if action == "throttle" and (scope != "model" or is_model(model, key)):
             smaller = mapped(model, throttle_to)
             if smaller is not None and smaller != model:
                 said = f"until {valid_until} by budget {budget} (directive {directive_id}): {reason}"
                 reasons.append(f"{model} becomes {smaller} {said}")
                 model, by = smaller, directive_id
     for directive_id, scope, key, action, _, valid_until, budget, reason in in_force:
-        if action == "block" and (scope != "model" or _is_model(model, key)):
+        if action == "block" and (scope != "model" or is_model(model, key)):
             said = f"blocked until {valid_until} by budget {budget} (directive {directive_id}): {reason}"
             return Decision(False, asked, said, directive_id)
     return Decision(True, model, "; ".join(reasons) or "no directive stands against it", by)
 
 
-def _is_model(model: str | None, key: str) -> bool:
+def is_model(model: str | None, key: str) -> bool:
     """Is `key` of a budget, a model as it stands in the ledger, the one that is asked for? Providers answer with the
     dated name of an alias: claude-sonnet-4-5-20250929 for claude-sonnet-4-5."""
     return model is not None and (model == key or _DATED.sub("", key) == model)
