@@ -76,6 +76,7 @@ class Ledger(Governed, LiveCapture):
 
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""
+        self._close_loop()
         self._stamper.close()
         self._directives.close()
         self._reservations.close()

@@ -131,11 +131,6 @@ def revoke_exception(
     _insert(connection, "budget_exception", values)
 
 
-def mapping_of(throttle_to: str | None) -> dict[str, str]:
-    """Model or pattern -> the model to use instead, as a row has it."""
-    return dict(json.loads(throttle_to)) if throttle_to else {}
-
-
 def _limit(limit: object, currency: str, tokens: int | None, basis: str) -> dict[str, Any]:
     if (limit is None) == (tokens is None):
         raise InvalidRecord("limit", limit, "give an amount of money or a number of tokens, and not both")
