@@ -1,4 +1,4 @@
-"""Ends directives: when their window is over, when an exception is granted, and when the budget is no longer overrun."""
+"""Ends directives: when their window is over, an exception is granted, or the budget is no longer overrun."""
 
 from __future__ import annotations
 

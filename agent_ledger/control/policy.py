@@ -12,7 +12,7 @@ import sqlite3
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
@@ -107,8 +107,8 @@ def _is_time(rule: Row, now: str) -> bool:
     if rule["zone"] is None:
         return True
     local = datetime.fromisoformat(now).astimezone(ZoneInfo(rule["zone"]))
-    time, start, end = f"{local:%H:%M}", rule["time_from"], rule["time_to"]
-    if start is not None and not (start <= time < end if start < end else not end <= time < start):
+    shown, start, end = f"{local:%H:%M}", rule["time_from"], rule["time_to"]
+    if start is not None and not (start <= shown < end if start < end else not end <= shown < start):
         return False
     return rule["weekdays"] is None or local.isoweekday() in json.loads(rule["weekdays"])
 
@@ -163,7 +163,7 @@ def store(
     ended = [name for name in held if name not in rows]
     for name in changed + ended:
         values = {"name": name, "valid_from": start, "recorded_at": now, "event": "set", **(rows | held)[name]}
-        values |= rows[name] if name in rows else {"event": "end"}
+        values |= rows.get(name, {"event": "end"})
         columns = ", ".join(values)
         connection.execute(
             f"insert into policy_rule ({columns}) values ({', '.join('?' * len(values))})", list(values.values())
@@ -204,7 +204,7 @@ def _times(rule: Mapping[str, Any]) -> dict[str, Any]:
     if hours is not None:
         start, _, end = str(hours).partition("-")
         try:
-            times = [datetime.strptime(one.strip(), "%H:%M").strftime("%H:%M") for one in (start, end)]
+            times = [f"{time.fromisoformat(one.strip()):%H:%M}" for one in (start, end)]
         except ValueError:
             times = ["", ""]
         if times[0] == times[1]:
