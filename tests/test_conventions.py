@@ -282,7 +282,7 @@ LAYERS = (
     ("capture",),
     ("ledger",),
     ("",),
-    ("demo",),
+    ("demo", "integrations"),
     ("cli", "__main__", "datasette_agent_ledger"),
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

@@ -212,8 +212,8 @@ def test_the_room_that_is_left_is_exact() -> None:
                 connection.execute(
                     "insert into budget (name, event, valid_from, scope, key, period, zone, basis, limit_micros,"
                     " currency, on_breach, hard_percent) values"
-                    " ('scraping', 'set', '2026-01-01T00:00:00.000Z', 'agent', 'scraper', 'month', 'UTC', 'llm', ?, 'USD',"
-                    " 'notify', ?)",
+                    " ('scraping', 'set', '2026-01-01T00:00:00.000Z', 'agent', 'scraper', 'month', 'UTC', 'llm', ?,"
+                    " 'USD', 'notify', ?)",
                     [micros, percent],
                 )
                 connection.executemany(
