@@ -33,6 +33,8 @@ def reason_to_lift(
 ) -> tuple[str, str] | None:
     """What ends a directive at `now`, as the verdict of a detect and a sentence. None: nothing does."""
     budget = directive["budget"]
+    if now < directive["valid_from"]:
+        return None  # the clock was moved back, and what is spent by then says nothing
     if directive["valid_until"] <= now:
         return "rolled", f"the window of budget {budget} ended at {directive['valid_until']}"
     if budget in exceptions:

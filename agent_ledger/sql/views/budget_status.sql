@@ -125,7 +125,7 @@ foreseen as (
     (
       select max(value) from (select value from json_each(told.steps) union select 100 union select told.hard_percent)
       where case
-          when told.limit_tokens is not null then told.tokens * 100 >= told.limit_tokens * value
+          when told.limit_tokens is not null then told.tokens * 100 >= value * told.limit_tokens
           -- Both amounts times a hundred, in two parts that fit into 64 bits.
           else (told.spent_whole * 100 + told.spent_rest * 100 / 244140625, told.spent_rest * 100 % 244140625)
             >= (told.limit_whole * value + told.limit_rest * value / 244140625, told.limit_rest * value % 244140625)
