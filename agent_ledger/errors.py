@@ -41,7 +41,7 @@ class ImportFailed(LedgerError):
 class BudgetExceeded(LedgerError):
     """A call that may not be made, because of a directive or of a hard cap. No money was spent.
 
-    `reason` says which one, until when, and who can change it.
+    `reason` says which one, and until when.
     """
 
     def __init__(self, reason: str) -> None:

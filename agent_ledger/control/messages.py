@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -83,4 +84,4 @@ def _assigned(connection: sqlite3.Connection, event: dict[str, Any]) -> tuple[st
 
 def _exception(connection: sqlite3.Connection, budget: str) -> str:
     file = Path(connection.execute("select file from pragma_database_list where name = 'main'").fetchone()[0]).name
-    return f"agent-ledger budget {file} except {budget} --until DATE --by NAME"
+    return f"agent-ledger budget {shlex.quote(file)} except {shlex.quote(budget)} --until DATE --by NAME"

@@ -55,11 +55,11 @@ def hooks(path: str | os.PathLike[str], *, agent_id: str = AGENT) -> tuple[Calla
     """The two hooks of datasette-llm-accountant, on the ledger at `path`, which is made where there is none."""
     ledger = Ledger(path)
 
-    @hookimpl
+    @hookimpl  # type: ignore[untyped-decorator,unused-ignore]
     def register_llm_accountants(datasette: Any) -> Accountant:  # noqa: ARG001
         return LedgerAccountant(ledger, agent_id=agent_id)
 
-    @hookimpl
+    @hookimpl  # type: ignore[untyped-decorator,unused-ignore]
     def register_llm_accountant_pricing(datasette: Any) -> PricingProvider:  # noqa: ARG001
         return LedgerPricing(ledger, agent_id=agent_id)
 
