@@ -87,6 +87,7 @@ class LiveCapture:
         for sdk, gate in zip(_SDKS, _GATES, strict=True):
             if sdk.attach(client, self, provider=provider, defaults=defaults):
                 if enforce:
+                    self.decide("(unattributed)", None)  # opens the file here, and not in a call
                     gate.enforce(client, Enforcement(self, defaults, fail_closed, ask))
                 return client
         raise LedgerError(
