@@ -15,6 +15,7 @@ _FROM_MOMENT: Final = {
     "directive_in_force": (),
     "rule_in_force": (),
     "spend_anomaly": (),
+    "budget_spend": ("budget_in_force",),
     "budget_status": ("budget_in_force", "exception_in_force", "directive_in_force", "budget_spend"),
 }
 

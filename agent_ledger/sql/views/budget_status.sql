@@ -136,7 +136,7 @@ foreseen as (
 figured as (
   select
     *,
-    iif(days > 0, spent + coalesce(pace * mean_open, going_on), spent + going_on) as forecast,
+    iif(spent > 0, spent + iif(days > 0, coalesce(pace * mean_open, going_on), going_on), null) as forecast,
     iif(pace is null, null, spent + pace * low_open) as forecast_low,
     iif(pace is null, null, spent + pace * high_open) as forecast_high,
     iif(calls > 0 and spent = 0 and unknown_calls = calls, null, spent) as known,
@@ -158,7 +158,7 @@ select
     (spent_whole * 244140625 + spent_rest) / 1e12,
     (spent_whole + spent_rest / 244140625) / 4096.0 + spent_rest % 244140625 / 1e12
   )) as real) as spent_usd,
-  cast(iif(limit_tokens is null and spent > 0, forecast, null) as real) as forecast_usd,
+  cast(iif(limit_tokens is null, forecast, null) as real) as forecast_usd,
   cast(known * 1.0 / total as real) as used_share,
   cast(case
     when reached >= hard_percent then 'over the hard cap'
@@ -179,13 +179,13 @@ select
   window_start,
   window_end,
   zone,
-  cast(iif(limit_tokens is null and spent > 0, forecast_low, null) as real) as forecast_low_usd,
-  cast(iif(limit_tokens is null and spent > 0, forecast_high, null) as real) as forecast_high_usd,
-  cast(case when spent = 0 or forecast is null then null when pace is null then 'rate' when days < 14 then 'days' else 'weekdays' end as text)
+  cast(iif(limit_tokens is null and forecast is not null, forecast_low, null) as real) as forecast_low_usd,
+  cast(iif(limit_tokens is null and forecast is not null, forecast_high, null) as real) as forecast_high_usd,
+  cast(case when forecast is null then null when pace is null then 'rate' when days < 14 then 'days' else 'weekdays' end as text)
     as forecast_method,
   cast(days as integer) as forecast_days,
   cast(case
-    when spent = 0 or forecast is null then null
+    when forecast is null then null
     when forecast_high - forecast_low <= 0.2 * forecast then 'high'
     when forecast_high - forecast_low <= 0.5 * forecast then 'medium'
     else 'low'
@@ -194,7 +194,7 @@ select
   currency,
   limit_tokens,
   tokens as spent_tokens,
-  cast(iif(limit_tokens is not null and spent > 0, forecast, null) as real) as forecast_tokens,
+  cast(iif(limit_tokens is not null, forecast, null) as real) as forecast_tokens,
   unknown_calls,
   uncosted_calls,
   cast((select max(valid_until) from exception_in_force where exception_in_force.budget = figured.budget) as text) as exception_until,
