@@ -66,6 +66,6 @@ select
   ) as left_usd,
   cast(whole + rest / 244140625 as integer) as left_4096ths,
   cast(rest % 244140625 as integer) as left_picos,
-  cast(limit_tokens * hard_percent / 100 - tokens - reserved_tokens as integer) as left_tokens,
+  cast(hard_percent * limit_tokens / 100 - tokens - reserved_tokens as integer) as left_tokens,
   currency
 from summed
