@@ -69,7 +69,7 @@ def _of_budget(row: Row) -> Iterator[Finding]:
             kind = "hard cap"
         yield Finding(
             kind=kind,
-            text=f"{whose} has spent {spent} of {limit}{share} in {row['window']}, {percent} % and more",
+            text=f"{whose} has spent {spent} of {limit}{share} in {row['window']}: {percent} % is reached",
             once=f"{place}|{percent}",
             percent=percent,
             **common,

@@ -58,10 +58,14 @@ class _Seen:
 
 
 class Loop:
-    """The closed loop on one ledger. `tick` once, or `run` until stopped."""
+    """The closed loop on one ledger. `tick` once, or `run` until stopped.
 
-    def __init__(self, writer: Writer) -> None:
+    `quiet`: nobody is told, and the file is not compacted either.
+    """
+
+    def __init__(self, writer: Writer, *, quiet: bool = False) -> None:
         self._writer = writer
+        self._quiet = quiet
         self._holder = lease.new_holder()
         self._reader: sqlite3.Connection | None = None
         self._reads = (0, 0)  # process and thread that the connection belongs to
@@ -114,11 +118,12 @@ class Loop:
 
     def _tick(self, now: str, *, dry_run: bool) -> Tick:
         if not dry_run:
-            self._compact()
+            if not self._quiet:
+                self._compact()
             with self._writer.transaction() as connection:
                 windows.keep_ahead(connection, now)
         seen = self._seen(now)
-        notifiers = {} if dry_run else plugins.notifiers()
+        notifiers = {} if dry_run or self._quiet else plugins.notifiers()
         try:
             with self._writer.transaction() as connection:
                 doing = Doing(connection, now, list(notifiers))
