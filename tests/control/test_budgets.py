@@ -95,5 +95,5 @@ def test_nothing_is_ever_changed_or_removed(ledger: Ledger, table: str) -> None:
             f"update {table} set id = 99",
             f"replace into {table} select * from {table}",
         ):
-            with pytest.raises(Exception, match="never|record"):
+            with pytest.raises(Exception, match=r"never|record"):
                 connection.execute(statement)

@@ -135,7 +135,8 @@ def test_a_budget_that_is_raised_lifts_the_directive(company: Company) -> None:
     with raw(company.ledger) as connection:
         connection.execute(
             "insert into budget (name, event, valid_from, scope, key, period, zone, basis, limit_micros, currency,"
-            " on_breach) select name, event, ?, scope, key, period, zone, basis, 10 * limit_micros, currency, 'block' from budget",
+            " on_breach) select name, event, ?, scope, key, period, zone, basis, 10 * limit_micros, currency, 'block'"
+            " from budget",
             [clock.timestamp(company.now)],
         )
     company.tick()
