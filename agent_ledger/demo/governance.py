@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from agent_ledger.connection import Writer
 from agent_ledger.control import budgets, policy
@@ -31,7 +31,7 @@ TICKS: Final = (
 def govern(connection: sqlite3.Connection) -> None:
     """Set the budgets of November, one exception, and the policy."""
     anna, ben = "ann.devon@example.com", "yang.wang@example.com"
-    common = {"now": _SET_AT, "period": "month", "recorded_by": ben}
+    common: dict[str, Any] = {"now": _SET_AT, "period": "month", "recorded_by": ben}
     budgets.set_budget(
         connection, "agent", _AGENT, limit="33.50", on_breach="throttle", throttle_to={"claude-sonnet-*": _HAIKU},
         tier="standard", **common,
@@ -43,7 +43,7 @@ def govern(connection: sqlite3.Connection) -> None:
     )
     budgets.set_budget(connection, "everything", None, limit=80_000, basis="all-in", hard_percent=150, **common)
     budgets.set_budget(connection, "customer", "acme", now=_SET_AT, period="week", limit=900)
-    rules = [
+    rules: list[dict[str, Any]] = [
         {"name": "critical work goes on", "finding": "exceeded", "tier": "critical", "action": "notify"},
         {
             "name": "judge small agents early",
