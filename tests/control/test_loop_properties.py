@@ -50,7 +50,9 @@ def play(company: Company, name: str, history: list[tuple[str, int, bool | None]
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(steps, max_size=14), st.sampled_from(["notify", "throttle", "block"]), st.sampled_from(["day", "month"]))
+@given(
+    st.lists(steps, max_size=14), st.sampled_from(["notify", "throttle", "block"]), st.sampled_from(["day", "month"])
+)
 def test_what_always_holds(history: list[tuple[str, int, bool | None]], on_breach: str, period: str) -> None:
     with temporary_ledger() as ledger, pytest.MonkeyPatch.context() as patch:
         channel = Channel()
