@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from directed import cap
 from closed_loop import govern
+from directed import cap
 from support import add_bill, add_prices, call, price, query, raw, spent, tool_call
 
 import agent_ledger
