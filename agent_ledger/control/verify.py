@@ -83,7 +83,7 @@ def judge(
     `ended`: nothing more will come, so it is now or never. `another` opens a connection for reading, where other prices
     can be laid over those of the file.
     """
-    start = directive["valid_from"]
+    start = clock.millisecond_after(directive["valid_from"])  # a call of that very moment did not know of it
     if until <= start:
         return _too_few(0, samples) if ended else None
     span = _seconds(start, until)
