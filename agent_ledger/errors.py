@@ -40,3 +40,25 @@ class ImportFailed(LedgerError):
 
 class SinkDown(LedgerError):
     """A sink that can't take rows now: trying again may help. What it has not confirmed stays to be shipped."""
+
+
+class BudgetExceeded(LedgerError):
+    """A call that may not be made, because of a directive or of a hard cap. No money was spent.
+
+    `reason` says which one, and until when.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class NotificationFailed(LedgerError):
+    """A message that could not be delivered now. The text is kept in the ledger, so it holds no secret.
+
+    `retry_after_s` is what the receiver asked for, in seconds; None: nothing.
+    """
+
+    def __init__(self, reason: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s

@@ -6,7 +6,7 @@ register objects; the host calls the objects one by one, so that one failing plu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -135,13 +135,31 @@ class Target(Protocol):
         """Let go of it. Never raises."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What happened, for people and for programs."""
+
+    id: str
+    """The same for each try, so that a receiver can tell a message that comes twice."""
+    title: str
+    text: str
+    """One fact per line: who, how much, what was done, until when, what to do about it."""
+    data: Mapping[str, Any]
+    """The same as JSON values."""
+
+
 class Notifier(Protocol):
     """Somebody who tells an owner what happened."""
 
     name: str
+    """Stands in `notification.notifier`; unique among the notifiers, and no secret."""
 
-    def notify(self, title: str, text: str) -> None:
-        """Deliver one message. Raising keeps it for another try."""
+    def notify(self, message: Message) -> None:
+        """Deliver one message within a few seconds. Raising keeps it for another try.
+
+        `NotificationFailed` says why and when to try again; of any other error only the kind is kept, because its text
+        may hold the address. Addresses and passwords come from the environment, and go nowhere else.
+        """
 
 
 @hookspec
@@ -161,7 +179,8 @@ def register_sinks(register: Callable[[Sink], None]) -> None:
 
 @hookspec
 def register_notifiers(register: Callable[[Notifier], None]) -> None:
-    """Offer notifiers: call `register(notifier)` once for each. The hook is agreed, but nothing notifies yet."""
+    """Offer notifiers: call `register(notifier)` once for each that the environment has an address for. Asked anew each
+    time that something is to be told."""
 
 
 @hookspec

@@ -28,6 +28,7 @@ from agent_ledger import (
 from agent_ledger.capture.headers import call_fields
 from agent_ledger.capture.live import LiveCapture
 from agent_ledger.connection import Writer
+from agent_ledger.control.governed import Governed
 from agent_ledger.errors import InvalidRecord, LedgerError
 from agent_ledger.hookspecs import Defaults, Importer, PriceSource
 from agent_ledger.importing import Imported, import_files
@@ -51,7 +52,7 @@ class Recorded:
     already_there: int
 
 
-class Ledger(LiveCapture):
+class Ledger(Governed, LiveCapture):
     """A ledger file, made where there is none.
 
     `record_…` returns when the row is committed. One object serves all threads of a process; other processes open the
@@ -66,7 +67,7 @@ class Ledger(LiveCapture):
             raise LedgerError(f'synchronous is {synchronous!r}: give "normal" or "full"')
         self.path = Path(path)
         self._writer = Writer(self.path, synchronous=synchronous)
-        super().__init__(Stamper(self.path, synchronous=synchronous))
+        super().__init__(Stamper(self.path, synchronous=synchronous), self.path.absolute())
         try:
             spool.replay(self.path, self._stamper.writer().insert)  # which does not wait for long
         except (LedgerError, sqlite3.Error, OSError):
@@ -76,7 +77,10 @@ class Ledger(LiveCapture):
 
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""
+        self._close_loop()
         self._stamper.close()
+        self._directives.close()
+        self._reservations.close()
         self._writer.close()
 
     def __enter__(self) -> Self:

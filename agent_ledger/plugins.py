@@ -11,7 +11,7 @@ from typing import Any
 import pluggy
 
 from agent_ledger import hookspecs
-from agent_ledger.hookspecs import Importer, PriceSource, Sink
+from agent_ledger.hookspecs import Importer, Notifier, PriceSource, Sink
 
 _log = logging.getLogger("agent_ledger")
 
@@ -33,6 +33,9 @@ _BUILT_IN = (
     "agent_ledger.sinks.jsonl",
     "agent_ledger.sinks.parquet",
     "agent_ledger.sinks.postgres",
+    "agent_ledger.control.notifiers.slack",
+    "agent_ledger.control.notifiers.webhook",
+    "agent_ledger.control.notifiers.apprise",
 )
 
 
@@ -69,6 +72,17 @@ def importers() -> dict[str, Importer]:
 def sinks() -> list[Sink]:
     """All sinks, in the order in which they are asked whether they accept a destination: plugins first."""
     return _collect(manager().hook.register_sinks)
+
+
+def notifiers() -> dict[str, Notifier]:
+    """All notifiers that have an address, by name. A plugin that fails here loses its own, and nobody else's."""
+    found: list[Notifier] = []
+    for offer in manager().hook.register_notifiers.get_hookimpls():
+        try:
+            offer.function(register=found.append)
+        except Exception as error:  # its text may hold an address
+            _log.warning("The notifiers of %s can't be used: %s", offer.plugin_name, type(error).__name__)
+    return {notifier.name: notifier for notifier in found}
 
 
 def _collect(hook: pluggy.HookCaller) -> list[Any]:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from closed_loop import govern
+from directed import cap
 from support import add_bill, add_prices, call, price, query, raw, spent, tool_call
 
 import agent_ledger
@@ -69,6 +71,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
 
 def _filled(ledger: Ledger) -> Ledger:
     spent(ledger)
+    cap(ledger)
     everything: dict[str, Any] = {
         "provider": "p", "customer_id": "c", "session_id": "s", "feature": "f", "cache_read_tokens": 5,
         "cache_write_tokens": 5, "cache_write_1h_tokens": 1, "reasoning_tokens": 1, "web_search_requests": 1,
@@ -101,6 +104,7 @@ def _filled(ledger: Ledger) -> Ledger:
             "insert into archive values (1, 'ledger', 'old.parquet', '2020', '2021', 1, 1, '2020', '2020', 1, 1, 1, 9,"
             " hex(zeroblob(32)), hex(zeroblob(32)), '2026', 0)"
         )
+        govern(connection)
     return ledger
 
 
@@ -146,7 +150,7 @@ def test_the_header_of_a_view_has_a_question_its_grain_and_what_it_reads(view: s
     assert found
     named = found[1].replace(",", " ").split()
     sql = body(schema.scripts("views")[view])
-    own = set(re.findall(r"(?:with|,)\s+(\w+) as \(", sql))
+    own = set(re.findall(r"(?:with|recursive|,)\s+(\w+)(?: \([\w, ]+\))? as (?:materialized )?\(", sql))
     read = {name for name in re.findall(r"\b(?:from|join)\s+(\w+)", sql) if name not in own | {"json_each"}}
     assert sorted(named) == sorted(read), view
 
@@ -288,10 +292,11 @@ LAYERS = (
         "sinks",
     ),
     ("price_lookup", "stamping"),
+    ("control",),
     ("capture",),
     ("ledger",),
     ("",),
-    ("demo",),
+    ("demo", "integrations"),
     ("cli", "__main__", "datasette_agent_ledger"),
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

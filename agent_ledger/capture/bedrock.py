@@ -22,6 +22,8 @@ from agent_ledger.capture.on_import import when_imported
 
 _log = logging.getLogger("agent_ledger")
 
+RULING = "agent_ledger.ruling"  # in the dict that botocore carries from one event of a call to the next
+
 
 def attach(client: Any, stamps: Stamps, *, provider: str | None = None, defaults: Attribution | None = None) -> bool:
     """Record in `stamps` the calls of `client`: `boto3.client("bedrock-runtime")`. False: it is something else.
@@ -30,7 +32,7 @@ def attach(client: Any, stamps: Stamps, *, provider: str | None = None, defaults
     `provider` stands in the rows instead of "aws". `defaults` stand in for what the context does not say of who is
     calling.
     """
-    if not _is_bedrock_runtime(client):
+    if not is_bedrock_runtime(client):
         return False
     _observer_of(client, stamps).ask_for(provider, defaults)
     return True
@@ -51,7 +53,7 @@ def _patched(module: ModuleType, stamps: Stamps) -> Callable[[], None]:
 
     @never_raising
     def attach_to(client: Any) -> None:
-        if _is_bedrock_runtime(client):
+        if is_bedrock_runtime(client):
             observer = _observer_of(client, stamps)
             observer.everywhere = True
             observers.add(observer)
@@ -75,7 +77,8 @@ def _patched(module: ModuleType, stamps: Stamps) -> Callable[[], None]:
     return undo
 
 
-def _is_bedrock_runtime(client: Any) -> bool:
+def is_bedrock_runtime(client: Any) -> bool:
+    """Is it boto3's client of that service?"""
     kinds = [(one.__module__, one.__name__) for one in type(client).__mro__]
     if ("botocore.client", "BaseClient") not in kinds or ("aiobotocore.client", "AioBaseClient") in kinds:
         return False
@@ -128,6 +131,7 @@ class _Observer:
                 provider=self._provider or "aws",
                 model=found.model if found else None,
                 defaults=self._defaults,
+                ruling=context.get(RULING),
             )
 
     @never_raising

@@ -14,6 +14,8 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from agent_ledger import attribution, clock
 from agent_ledger.attribution import Attribution
+from agent_ledger.capture import ruling as rulings
+from agent_ledger.capture.ruling import Ruling
 from agent_ledger.errors import UnknownUsage
 from agent_ledger.records import Inference
 from agent_ledger.usage import inferences, inferences_from_events
@@ -56,6 +58,12 @@ class Stamps(Protocol):
         """Who made the call whose answer was not there yet when it was recorded: ts, agent_id, request_id, customer_id,
         session_id, feature. None: no such call."""
 
+    def stamp_rerouted(self, *, agent_id: str, request_id: str, requested_model: str, directive_id: int | None) -> None:
+        """A call that was stamped went to another model than the agent asked for."""
+
+    def settle(self, reservation_id: str) -> None:
+        """A call is over that something was reserved for."""
+
 
 class Exchange:
     """One API call. Made when the request goes out, in the context of who made it.
@@ -75,8 +83,10 @@ class Exchange:
         defaults: Attribution | None = None,
         who: Attribution | None = None,
         ts: str | None = None,
+        ruling: Ruling | None = None,
     ) -> None:
         self._stamps = stamps
+        self._ruling = ruling or rulings.current() or Ruling()
         self._provider = provider
         self._model = None if callable(model) else model
         self._ask_model = model if callable(model) else None
@@ -200,6 +210,13 @@ class Exchange:
                 if not self._request_id:
                     self.answered(clock.sortable_id())
                 self._stamps.stamp_call(**self._row(inference, self._request_id))
+            if self._ruling.requested_model and self._request_id:
+                self._stamps.stamp_rerouted(
+                    agent_id=self._who.agent_id or UNATTRIBUTED,
+                    request_id=self._request_id,
+                    requested_model=self._ruling.requested_model,
+                    directive_id=self._ruling.directive_id,
+                )
         except Exception:
             _log.warning("An LLM call could not be recorded", exc_info=True)
         finally:
@@ -238,9 +255,13 @@ class Exchange:
         return self._provider_id
 
     def _end(self) -> None:
-        if self._run and not self._over:
-            self._run.end()
+        if self._over:
+            return
         self._over = True
+        if self._run:
+            self._run.end()
+        if self._ruling.reservation_id:
+            self._stamps.settle(self._ruling.reservation_id)
 
 
 def _reason(error: Exception) -> str:

@@ -20,7 +20,7 @@ from agent_ledger.capture.google_call import GoogleCall, call_of, method_of
 from agent_ledger.capture.nesting import is_watched, watched
 from agent_ledger.capture.on_import import when_imported
 
-_METHODS = {"_request": False, "_async_request": True}  # is it async?
+METHODS = {"_request": False, "_async_request": True}  # is it async?
 
 
 def attach(client: Any, stamps: Stamps, *, provider: str | None = None, defaults: Attribution | None = None) -> bool:
@@ -31,17 +31,23 @@ def attach(client: Any, stamps: Stamps, *, provider: str | None = None, defaults
     `provider` stands in the rows instead of "google". `defaults` stand in for what the context does not say of who is
     calling.
     """
-    if not any(one.__module__ == "google.genai.client" for one in type(client).__mro__):
-        return False
-    api_client = getattr(client, "_api_client", None)
-    if not _is_known(type(api_client)):
+    api_client = api_client_of(client)
+    if api_client is None:
         return False
     observer = _Observer(stamps, provider, defaults)
-    for name, is_async in _METHODS.items():
+    for name, is_async in METHODS.items():
         send = method_of(api_client, name)
         if not _is_observed(send, stamps):
             setattr(api_client, name, _wrapped(send, observer, is_async=is_async))
     return True
+
+
+def api_client_of(client: Any) -> Any:
+    """What a `google.genai.Client` or its `aio` sends through; None: it is neither, or of an unknown version."""
+    if not any(one.__module__ == "google.genai.client" for one in type(client).__mro__):
+        return None
+    api_client = getattr(client, "_api_client", None)
+    return api_client if _is_known(type(api_client)) else None
 
 
 def attach_everywhere(stamps: Stamps) -> Callable[[], None]:
@@ -53,8 +59,8 @@ def attach_everywhere(stamps: Stamps) -> Callable[[], None]:
 def _patched(module: ModuleType, stamps: Stamps) -> Callable[[], None]:
     kind = getattr(module, "BaseApiClient", object)
     observer = _Observer(stamps, None, None)
-    before = {name: getattr(kind, name) for name in _METHODS} if _is_known(kind) else {}
-    ours = {name: _wrapped(send, observer, is_async=_METHODS[name]) for name, send in before.items()}
+    before = {name: getattr(kind, name) for name in METHODS} if _is_known(kind) else {}
+    ours = {name: _wrapped(send, observer, is_async=METHODS[name]) for name, send in before.items()}
     for name, method in ours.items():
         setattr(kind, name, method)
 
@@ -71,7 +77,7 @@ def _is_known(kind: type[Any]) -> bool:
     """Has this class of the SDK's API client the methods that this file wraps, and do its streams?"""
     base = next((one for one in kind.__mro__ if one.__name__ == "BaseApiClient"), object)
     response = getattr(sys.modules.get(base.__module__), "HttpResponse", object)
-    known = all(hasattr(base, name) for name in _METHODS)
+    known = all(hasattr(base, name) for name in METHODS)
     known = known and hasattr(response, "segments") and hasattr(response, "async_segments")
     if not known:
         warn_once("This version of google-genai can't be observed, its calls go unrecorded: take one from 1.12 to 3.4")

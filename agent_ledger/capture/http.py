@@ -13,7 +13,7 @@ from functools import wraps
 from typing import Any
 
 from agent_ledger.attribution import Attribution
-from agent_ledger.capture.endpoints import Endpoint, Kind, endpoint, origin
+from agent_ledger.capture.endpoints import Endpoint, Kind, Origin, endpoint, origin
 from agent_ledger.capture.exchange import Stamps, never_raising
 from agent_ledger.capture.http_call import HttpCall
 from agent_ledger.capture.nesting import is_watched
@@ -27,7 +27,7 @@ def attach(client: Any, stamps: Stamps, *, provider: str | None = None, defaults
     `provider` is named where it is given; otherwise the address tells, or the answer. `defaults` stand in for what the
     context does not say of who is calling.
     """
-    found = _http_clients(client)
+    found = clients_of(client)
     for http_client in found:
         if not _is_observed(http_client.send, stamps):
             observer = _Observer(stamps, provider, defaults, certain=http_client is not client)
@@ -74,7 +74,7 @@ def _patched(kind: type[Any], observer: _Observer) -> Callable[[], None]:
     return undo
 
 
-def _http_clients(client: Any) -> list[Any]:
+def clients_of(client: Any) -> list[Any]:
     """The HTTP clients that an SDK's client sends through: of anthropic, openai, groq and their like, of mistralai."""
     if _is_a(client, "Client", "AsyncClient"):
         return [client]
@@ -162,9 +162,9 @@ class _Observer:
         found = endpoint(request.method, url.path)
         if found is None or self.stopped or self._mark in request.extensions or is_watched(self.stamps):
             return None
-        where = origin(f"{url.scheme}://{url.host}{url.path}")
-        if not (self._certain or where.provider or found.model or _names_a_model(found, request)):
+        if not is_llm_call(request, found, certain=self._certain):
             return None
+        where = _origin(url)
         call = HttpCall(
             self.stamps,
             request,
@@ -185,6 +185,15 @@ class _Observer:
 def _request(*args: Any, **kwargs: Any) -> Any:
     """The request among the arguments of `send`, whether it is called on a client or on its class."""
     return kwargs["request"] if "request" in kwargs else args[-1]
+
+
+def is_llm_call(request: Any, found: Endpoint, *, certain: bool) -> bool:
+    """Does a request with the path of an LLM call go to an LLM? `certain`: its client talks to nobody else."""
+    return bool(certain or found.model or _origin(request.url).provider or _names_a_model(found, request))
+
+
+def _origin(url: Any) -> Origin:
+    return origin(f"{url.scheme}://{url.host}{url.path}")
 
 
 def _names_a_model(found: Endpoint, request: Any) -> bool:

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from agent_ledger.attribution import Attribution
-from agent_ledger.capture import bedrock, google, http, threads, tool
+from agent_ledger.capture import (
+    bedrock,
+    enforce_bedrock,
+    enforce_google,
+    enforce_http,
+    google,
+    http,
+    threads,
+    tool,
+)
+from agent_ledger.capture.enforce import Enforcement
 from agent_ledger.connection import Writer
+from agent_ledger.control.decide import Decision, Directives
+from agent_ledger.control.reserve import Ask, Reservation, Reservations
 from agent_ledger.errors import LedgerError
 from agent_ledger.price_lookup import look_up_new
 from agent_ledger.recording import CALLS, TOOL_CALLS, Table
@@ -19,6 +32,8 @@ _Client = TypeVar("_Client")
 Listener = Callable[[str, Mapping[str, Any]], None]
 
 _SDKS = (bedrock, google, http)  # the first that knows the client wins; google-genai also has an HTTP client inside
+_LONGEST_CALL_S = 600.0  # after which the SDKs give up by themselves
+_GATES = (enforce_bedrock, enforce_google, enforce_http)
 _UNFINISHED = """
   select ts, agent_id, request_id, customer_id, session_id, feature from ledger
   -- With a plus, or SQLite puts the id into the first condition too, and finds no index for it.
@@ -31,8 +46,10 @@ _UNFINISHED = """
 class LiveCapture:
     """The half of `Ledger` that runtimes use."""
 
-    def __init__(self, stamper: Stamper) -> None:
+    def __init__(self, stamper: Stamper, path: Path) -> None:
         self._stamper = stamper
+        self._directives = Directives(path)
+        self._reservations = Reservations(path)
         self._listeners: tuple[Listener, ...] = ()
         self._priced: set[tuple[str, ...]] = set()
 
@@ -47,6 +64,10 @@ class LiveCapture:
         customer_id: str | None = None,
         feature: str | None = None,
         session_id: str | None = None,
+        enforce: bool = False,
+        fail_closed: bool = False,
+        reserve_usd: object = None,
+        reserve_tokens: int | None = None,
     ) -> _Client:
         """Record every LLM call that `client` makes from now on; returns the same client.
 
@@ -54,11 +75,20 @@ class LiveCapture:
         google-genai's `Client`, boto3's bedrock-runtime client, and a bare httpx or httpx2 client. Instrumenting twice
         is harmless. Who calls is said by `attribute`; the arguments stand in where it leaves something open. `provider`
         is told by the address where that is known, and is worth giving for a server of your own.
+        With `enforce` its calls obey directives: they go out on a smaller model, or raise BudgetExceeded before
+        anything is sent, as `decide` says. `fail_closed`: they raise it too where the ledger can't be read.
+        `reserve_usd` and `reserve_tokens`, what one call may need at most, are reserved for each, as `reserve` does.
         Raises LedgerError for an object that is no such client.
         """
         defaults = Attribution(agent_id, customer_id, feature, session_id)
-        for sdk in _SDKS:
+        ask = None
+        if reserve_usd is not None or reserve_tokens is not None:
+            ask = Ask.of(reserve_usd, reserve_tokens, _LONGEST_CALL_S)
+        for sdk, gate in zip(_SDKS, _GATES, strict=True):
             if sdk.attach(client, self, provider=provider, defaults=defaults):
+                if enforce:
+                    self.decide("(unattributed)", None)  # opens the file here, and not in a call
+                    gate.enforce(client, Enforcement(self, defaults, fail_closed, ask))
                 return client
         raise LedgerError(
             f"a {type(client).__module__}.{type(client).__name__} can't be instrumented: give a client of anthropic, "
@@ -84,6 +114,71 @@ class LiveCapture:
         def get_object(key: str) -> bytes: ...
         """
         return tool.tool(self, *args, **options)
+
+    # -- what they may do ---------------------------------------------------------------------------------------------
+
+    def decide(
+        self,
+        agent_id: str,
+        model: str | None,
+        *,
+        customer_id: str | None = None,
+        feature: str | None = None,
+        fail_closed: bool = False,
+    ) -> Decision:
+        """What a call of `agent_id` on `model` may do now: go out as it is, go out on another model, or not at all.
+
+        Directives of the agent, its team and feature, the customer, the model and everything hold; `feature` None: that
+        of the agent. Where the ledger can't be read, the call is allowed, or refused with `fail_closed`, and the log
+        says so once. Never raises, and waits a quarter of a second at most.
+        """
+        return self._directives.decide(
+            agent_id, model, customer_id=customer_id, feature=feature, fail_closed=fail_closed
+        )
+
+    def reserve(
+        self,
+        agent_id: str,
+        model: str | None = None,
+        *,
+        usd: object = None,
+        tokens: int | None = None,
+        customer_id: str | None = None,
+        feature: str | None = None,
+        expires_in_s: float = _LONGEST_CALL_S,
+    ) -> Reservation:
+        """Room under the hard caps for a call that costs `usd` at most and needs `tokens` at most, for caps of either.
+
+            with ledger.reserve("scraper", usd="0.05"):
+                client.messages.create(...)  # recorded before it is settled
+
+        In all threads and processes together, exactly as many are admitted as there is room for. What is not settled
+        after `expires_in_s` counts no more. Raises BudgetExceeded where there is no room, InvalidRecord for a bad
+        amount, and LedgerError where the file can't be written within five seconds.
+        """
+        ask = Ask.of(usd, tokens, expires_in_s)
+        made = self._reservations.make(agent_id, model, customer_id, feature, ask)
+        return Reservation(self._reservations, made)
+
+    def hold(
+        self, agent_id: str, model: str | None, *, customer_id: str | None, feature: str | None, ask: Ask
+    ) -> str | None:
+        """A reservation by its id, for who settles it elsewhere; None: no hard cap concerns the call."""
+        return self._reservations.make(agent_id, model, customer_id, feature, ask)
+
+    def settle(self, reservation_id: str) -> None:
+        """The call is over that this was reserved for. Never raises."""
+        self._reservations.settle(reservation_id)
+
+    def stamp_refused(self, *, agent_id: str, requested_model: str | None, directive_id: int | None) -> None:
+        """Keep that a call was refused. Never raises."""
+        self._directives.note(agent_id=agent_id, requested_model=requested_model, directive_id=directive_id)
+
+    def stamp_rerouted(self, *, agent_id: str, request_id: str, requested_model: str, directive_id: int | None) -> None:
+        """Keep that a call went to another model than was asked for. Never raises."""
+        self._directives.note(
+            agent_id=agent_id, request_id=request_id, requested_model=requested_model, directive_id=directive_id
+        )
 
     # -- taking rows --------------------------------------------------------------------------------------------------
 

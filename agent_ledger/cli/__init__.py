@@ -7,6 +7,7 @@ import click
 from agent_ledger import plugins
 from agent_ledger.cli.allocate import allocate
 from agent_ledger.cli.assign import assign
+from agent_ledger.cli.budget import budget
 from agent_ledger.cli.check import check
 from agent_ledger.cli.close import close
 from agent_ledger.cli.compact import compact
@@ -15,6 +16,9 @@ from agent_ledger.cli.errors import LedgerGroup
 from agent_ledger.cli.export import export
 from agent_ledger.cli.import_ import import_
 from agent_ledger.cli.init import init
+from agent_ledger.cli.loop import loop
+from agent_ledger.cli.mcp import mcp
+from agent_ledger.cli.policy import policy
 from agent_ledger.cli.prices import prices
 from agent_ledger.cli.rate import rate
 from agent_ledger.cli.reconcile import reconcile
@@ -65,6 +69,9 @@ for _command in (
     show,
     reconcile,
     close,
+    budget,
+    policy,
+    loop,
     check,
     compact,
     replay,
@@ -72,6 +79,7 @@ for _command in (
     rows,
     export,
     ship,
+    mcp,
     demo,
 ):
     cli.add_command(_command)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import tempfile
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from itertools import islice
@@ -15,7 +16,8 @@ from operator import itemgetter
 from pathlib import Path
 
 from agent_ledger import pricebook, schema
-from agent_ledger.demo import bills, company, incidents, prices, traffic
+from agent_ledger.control.loop import Loop
+from agent_ledger.demo import bills, company, governance, incidents, prices, traffic
 from agent_ledger.demo.traffic import Fields, Story
 from agent_ledger.errors import LedgerError
 from agent_ledger.recording import CALLS, TOOL_CALLS, Table
@@ -36,26 +38,56 @@ def build(path: Path, advance: Callable[[int], None] = lambda _: None) -> None:
         with tempfile.TemporaryDirectory(prefix=".agent-ledger-demo-", dir=path.parent) as folder:
             unfinished = Path(folder) / "demo.db"
             with closing(schema.open_for_writing(unfinished, synchronous="off")) as connection:
-                _fill(connection, advance)
+                with governance.watching(unfinished) as loop:
+                    _fill(connection, loop, advance)
+                _finish(connection)
             os.replace(unfinished, path)
     except (OSError, sqlite3.OperationalError) as error:
         raise LedgerError(f"{path} can't be written ({error}): check the folder's rights and free space") from error
 
 
-def _fill(connection: sqlite3.Connection, advance: Callable[[int], None]) -> None:
+def _fill(connection: sqlite3.Connection, loop: Loop, advance: Callable[[int], None]) -> None:
     story = told()
-    connection.execute("begin immediate")
-    _assign(connection)
-    for recorded_at, rows in prices.recordings():
-        pricebook.store(connection, rows, recorded_at)
-    _insert(connection, CALLS, story.calls, advance)
-    _insert(connection, TOOL_CALLS, story.tool_calls, advance)
-    pricebook.rebuild(connection, pricebook.keys(connection), company.WRITTEN_AT)
-    bills.deliver(connection)
-    connection.execute("commit")
+    with schema.transaction(connection):
+        _assign(connection)
+        for recorded_at, rows in prices.recordings():
+            pricebook.store(connection, rows, recorded_at)
+        _price(connection, story.calls)
+        governance.govern(connection)
+    for moment in governance.TICKS:
+        with schema.transaction(connection):
+            governance.obey(connection, story.calls)
+            for table, records in ((CALLS, story.calls), (TOOL_CALLS, story.tool_calls)):
+                _insert(connection, table, _until(records, moment), advance)
+        if moment < company.END:
+            loop.tick(now=moment)
+    with schema.transaction(connection):
+        bills.deliver(connection)
+    loop.tick(now=company.END)
+    governance.stand_still(connection)
+
+
+def _finish(connection: sqlite3.Connection) -> None:
     # One file that opens everywhere, from a read-only folder too.
     connection.execute("pragma journal_mode = delete")
     connection.execute("vacuum")
+
+
+def _price(connection: sqlite3.Connection, calls: Iterable[Fields]) -> None:
+    """Work out the prices of all models beforehand, because the loop asks for the cost of calls as they come."""
+    keys = ("model", "provider", "service_tier", "region")
+    connection.executemany(
+        "insert or ignore into rate_key (model, provider, service_tier, region) values (?, ?, ?, ?)",
+        sorted({tuple(str(call.get(name) or "") for name in keys) for call in calls} | {governance.SMALLER}),
+    )
+    pricebook.rebuild(connection, pricebook.keys(connection), company.WRITTEN_AT)
+
+
+def _until(records: list[Fields], moment: str) -> list[Fields]:
+    """Take the records before a moment out of the list."""
+    number = bisect_left(records, moment, key=itemgetter("ts"))
+    taken, records[:number] = records[:number], []
+    return taken
 
 
 def told() -> Story:

@@ -138,10 +138,14 @@ def _query(table: str, session: str, columns: set[str]) -> str:
 
 def _calls(row: dict[str, Any], defaults: Defaults) -> Iterable[Call]:
     name = fields.text(row, "model")
-    return [] if name in _TEST_MODELS else [_call(row, name, defaults)]
+    return [] if name in _TEST_MODELS else [call_of(row, name, defaults)]
 
 
-def _call(row: dict[str, Any], name: str | None, defaults: Defaults) -> Call:
+def call_of(row: Mapping[str, Any], name: str | None, defaults: Defaults) -> Call:
+    """The call that a row with the columns of _REQUIRED, _OPTIONAL and session_id tells of; `name` is llm's model id.
+
+    Raises InvalidRecord.
+    """
     response = _response(row)
     details = _json(row, "token_details")
     model, provider = _model_and_provider(row, name, response)

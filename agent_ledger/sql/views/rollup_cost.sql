@@ -6,6 +6,7 @@ Reads: usage_rollup, usage_key, usage_unit_rollup, rate, assignment.
 Sums to: call_cost of the calls in the rollups, exactly, for each grain.
 
 grain                      text     As in usage_rollup
+key_id                     integer  usage_key.id
 bucket                     text     The UTC hour, day or month: YYYY-MM-DDTHH, YYYY-MM-DD or YYYY-MM
 since                      text     The calls are from this moment on, ISO 8601 UTC
 agent_id                   text     Who made them; empty: all agents together
@@ -152,6 +153,7 @@ multiplied as (
 )
 select
   multiplied.grain,
+  multiplied.key_id,
   multiplied.bucket,
   cast(multiplied.since as text) as since,
   multiplied.agent_id,

@@ -6,6 +6,7 @@ Reads: tool_rollup, tool_key, tool_price, tool_allocated, assignment.
 Sums to: tool_cost of the calls in the rollups, exactly, for each grain.
 
 grain           text     As in tool_rollup
+key_id          integer  tool_key.id
 bucket          text     The UTC day or month: YYYY-MM-DD or YYYY-MM
 agent_id        text     Who called, or (unattributed); empty: all agents together
 team            text     The agent's team at that time. NULL: none
@@ -65,6 +66,7 @@ priced as (
 )
 select
   priced.grain,
+  priced.key_id,
   priced.bucket,
   priced.agent_id,
   assignment.team,

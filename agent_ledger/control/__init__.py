@@ -1,0 +1,1 @@
+"""The closed loop: what was spent is held against budgets, and the runtime is told what it may do."""

@@ -1,0 +1,1 @@
+"""Who tells an owner what happened: one file per way."""
