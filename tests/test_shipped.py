@@ -15,11 +15,14 @@ from agent_ledger.shipped import SHIPPED, SNAPSHOTS, Shipped, Snapshot
 
 pytestmark = pytest.mark.usefixtures("no_sources")
 
-# Tables that stay at home: rollups and what keeps them in step, the archive, and what the far side derives itself.
+# Tables that stay at home: rollups and what keeps them in step, the archive, what the far side derives itself, and the
+# closed loop, which runs where the calls are made.
 AT_HOME = {
     *("archive", "ledger_meta", "rollup_chunk", "rollup_state", "usage_key", "usage_loose", "usage_rollup"),
     *("usage_unit_rollup", "rest_rollup", "tool_allocated", "tool_chunk", "tool_key", "tool_loose", "tool_orphan"),
     *("tool_rollup", "rate", "superseded_call", "superseded_tool_call", "ship_cursor"),
+    *("budget", "budget_exception", "budget_window", "control_event", "directive", "enforced_call", "loop_lease"),
+    *("notification", "policy_rule", "reservation", "spend_counter", "spend_token"),
 }
 
 

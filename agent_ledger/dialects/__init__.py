@@ -18,6 +18,8 @@ from agent_ledger.errors import LedgerError
 
 DIALECTS: Final = ("clickhouse", "duckdb", "postgres")
 
+_LOOP: Final = "budgets are held where the calls are made"
+
 LEFT_OUT: Final = {
     "rollup_cost": "there are no rollups",
     "rollup_place": "there are no rollups",
@@ -30,6 +32,20 @@ LEFT_OUT: Final = {
     "restatement_cause": "a month is closed in one ledger: what differs since is asked there",
     "archived": "files of one host",
     "allocation_state": "bills are allocated in the ledger that they are imported into",
+    **dict.fromkeys(
+        (
+            *(
+                "budget_in_force",
+                "budget_spend",
+                "budget_status",
+                "directive_in_force",
+                "exception_in_force",
+                "hard_cap",
+            ),
+            *("moment", "rule_in_force", "spend_anomaly"),
+        ),
+        _LOOP,
+    ),
 }
 """The views that the engines do not have, and why."""
 
