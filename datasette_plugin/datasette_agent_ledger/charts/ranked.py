@@ -1,0 +1,108 @@
+"""Horizontal bars: a ranking that is a table, one bar for a cell of a table, and a meter of what is used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from datasette_agent_ledger.charts import frame
+from datasette_agent_ledger.figures import known, share, usd
+
+_BAR = 12
+
+
+@dataclass(frozen=True)
+class Item:
+    """A key and its amount in USD (None: unknown); `note` stands in a column of its own."""
+
+    key: str
+    value: float | None
+    href: str | None = None
+    note: str = ""
+
+
+def ranked_bars(
+    items: Sequence[Item], *, name: str, title: str, key: str, amount: str = "Cost", note: str = "", summary: str = ""
+) -> Markup:
+    """A table whose rows have bars. `key`, `amount` and `note` are headings; without `note` there is no such column."""
+    if not items:
+        return frame.empty(name, title, summary)
+    values = [item.value for item in items if known(item.value)]
+    largest, smallest = max([*values, 0.0]), min([*values, 0.0])
+    rows = []
+    for item in items:
+        rows.append(
+            Markup('<tr><th scope="row">{}</th><td class="al-bar-cell">{}</td><td>{}</td>{}</tr>').format(
+                frame.anchor(item.href, item.key, 40), bar(item.value, largest, smallest), usd(item.value),
+                Markup("<td>{}</td>").format(item.note) if note else Markup(""),
+            )
+        )  # fmt: skip
+    return frame.figure(
+        name,
+        title,
+        summary,
+        Markup(
+            '<table class="al-table al-ranked"><thead><tr><th scope="col">{}</th><td class="al-bar-cell"></td>'
+            '<th scope="col">{}</th>{}</tr></thead><tbody>{}</tbody></table>'
+        ).format(
+            key,
+            amount,
+            Markup('<th scope="col">{}</th>').format(note) if note else Markup(""),
+            Markup("").join(rows),
+        ),
+    )
+
+
+def span(value: float, largest: float, smallest: float = 0.0) -> tuple[float, float]:
+    """Where a bar begins and how long it is, in per cent. Zero lies where `smallest` and `largest` leave it."""
+    low, high = min(smallest, 0.0), max(largest, 0.0)
+    if high == low:
+        return 0.0, 0.0
+    whole = high / 2 - low / 2
+    zero = (0.0 - low / 2) / whole
+    end = min(max((value / 2 - low / 2) / whole, 0.0), 1.0)
+    return min(zero, end) * 100, abs(end - zero) * 100
+
+
+def bar(value: float | None, largest: float, smallest: float = 0.0) -> Markup:
+    """One bar, for a cell beside the number: it is decoration, and hidden from screen readers."""
+    if not known(value):
+        mark = Markup('<rect x="0.5" y="3.5" width="18" height="5" class="al-unknown"/>')
+    else:
+        x, width = span(value, largest, smallest)
+        mark = Markup('<rect x="{}%" y="1" width="{}%" height="{}" class="{}"/>').format(
+            frame.number(x), frame.number(width), _BAR - 2, "al-fill-0" if value >= 0 else "al-credit"
+        )
+    return Markup('<svg class="al-bar" width="100%" height="{}" aria-hidden="true">{}</svg>').format(_BAR, mark)
+
+
+def meter(used: float | None, forecast: float | None = None, label: str = "") -> Markup:
+    """The used share of a budget (1.0 is all of it), a mark where it is expected to end, and what lies beyond hatched.
+
+    The whole stands at 100 %, or further left if it is exceeded, so that the excess can be seen.
+    """
+    if not known(used):
+        return Markup('<span class="al-unknown-text">unknown</span>')
+    expected = forecast if known(forecast) else None
+    most = max(1.0, used, expected or 0.0)
+    limit, within, end = 100 / most, min(max(used, 0.0), 1.0) * 100 / most, max(used, 0.0) * 100 / most
+    parts = [
+        Markup('<rect width="{}%" height="{}" class="al-track"/>').format(frame.number(limit), _BAR),
+        Markup('<rect width="{}%" height="{}" class="al-fill-0"/>').format(frame.number(within), _BAR),
+    ]
+    if end > within:
+        parts.append(
+            Markup('<rect x="{}%" width="{}%" height="{}" class="al-over"/>').format(
+                frame.number(within), frame.number(end - within), _BAR
+            )
+        )
+    if expected is not None:
+        x = frame.number(min(expected * 100 / most, 99.5))
+        parts.append(Markup('<line x1="{0}%" x2="{0}%" y1="0" y2="{1}" class="al-expected"/>').format(x, _BAR))
+    words = f"{label + ': ' if label else ''}{share(used)} used"
+    words += f", {share(expected)} expected" if expected is not None else ""
+    return Markup(
+        '<svg class="al-meter" width="100%" height="{}" role="img" aria-label="{}"><title>{}</title>{}</svg>'
+    ).format(_BAR, words, words, Markup("").join(parts))
