@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from datasette_agent_ledger.charts import frame, labels
+from datasette_agent_ledger.charts.amounts import known, usd
 from datasette_agent_ledger.charts.scale import Scale, scale
-from datasette_agent_ledger.figures import known, usd
 
 _HEIGHT, _TOP, _BOTTOM = 220, 30.0, 192.0
 

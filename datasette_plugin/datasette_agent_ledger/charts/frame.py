@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from markupsafe import Markup, escape
 
 from datasette_agent_ledger.charts import labels
+from datasette_agent_ledger.charts.amounts import usd_tick
 from datasette_agent_ledger.charts.scale import Scale
-from datasette_agent_ledger.figures import usd_tick
 
 FILLS = 8  # colours of the palette, each with a pattern of its own; the last one is "(other)"
 # The pattern says who it is where the colour can't: print, colour-blindness. None: plain.

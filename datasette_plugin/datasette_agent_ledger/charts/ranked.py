@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from datasette_agent_ledger.charts import frame
-from datasette_agent_ledger.figures import known, share, usd
+from datasette_agent_ledger.charts.amounts import known, share, usd
 
 _BAR = 12
 

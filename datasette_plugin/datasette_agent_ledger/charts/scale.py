@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from datasette_agent_ledger.figures import known
+from datasette_agent_ledger.charts.amounts import known
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from datasette_agent_ledger.charts import frame
+from datasette_agent_ledger.charts.amounts import known
 from datasette_agent_ledger.charts.scale import Scale
-from datasette_agent_ledger.figures import known
 
 _WIDTH, _HEIGHT = 100.0, 20
 

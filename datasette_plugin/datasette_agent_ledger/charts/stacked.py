@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from datasette_agent_ledger.charts import frame, labels
+from datasette_agent_ledger.charts.amounts import count, known, usd
 from datasette_agent_ledger.charts.scale import Scale, scale
-from datasette_agent_ledger.figures import count, known, usd
 
 OTHER = "(other)"
 
