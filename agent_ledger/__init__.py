@@ -12,6 +12,7 @@ from agent_ledger.errors import (
 from agent_ledger.hookspecs import Defaults, hookimpl
 from agent_ledger.ledger import Ledger, Recorded
 from agent_ledger.records import Assignment, Call, Inference, PriceRevision, ToolCall
+from agent_ledger.reporting import start_of
 
 __all__ = [
     "Assignment",
@@ -31,4 +32,5 @@ __all__ = [
     "attribute",
     "hookimpl",
     "propagate",
+    "start_of",
 ]

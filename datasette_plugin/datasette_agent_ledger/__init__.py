@@ -1,4 +1,4 @@
-"""Datasette plugin: a link from the menu of each database that is a ledger to its canonical views."""
+"""Datasette plugin: the pages of every attached ledger, links to them, and what its views and columns mean."""
 
 from __future__ import annotations
 
@@ -7,15 +7,25 @@ from typing import Any
 
 from datasette import hookimpl
 
+from datasette_agent_ledger import compat, discovery, links, routes
+
+Links = Callable[[], Awaitable[list[dict[str, str]]]]
+
 
 @hookimpl  # type: ignore[untyped-decorator]  # Datasette ships no types
-def database_actions(datasette: Any, database: str) -> Callable[[], Awaitable[list[dict[str, str]]]]:
-    """Offer "Which agent spent the money?" on the page of a ledger."""
+def register_routes() -> list[tuple[str, Callable[..., Any]]]:
+    return routes.routes()
 
-    async def links() -> list[dict[str, str]]:
-        if "cost_by_agent" not in await datasette.get_database(database).view_names():
+
+@hookimpl  # type: ignore[untyped-decorator]
+def database_actions(datasette: Any, actor: Any, database: str) -> Links:
+    """Offer the overview on the page of a ledger."""
+
+    async def found() -> list[dict[str, str]]:
+        if await discovery.ledger(datasette, database) is None:
             return []
-        href = f"{datasette.urls.table(database, 'cost_by_agent')}?_sort_desc=cost_usd"
-        return [{"href": href, "label": "Which agent spent the money?"}]
+        if not await compat.can_view(datasette, actor, database):
+            return []
+        return [{"href": links.home(datasette, database), "label": "Which agent spent the money?"}]
 
-    return links
+    return found

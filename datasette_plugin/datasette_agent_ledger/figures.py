@@ -1,84 +1,87 @@
-"""How figures read: dollars, counts and shares as text. Nothing is computed here but the rounding.
-
-None is "unknown" everywhere, never zero; so is a number that is not finite.
-"""
+"""A figure of a page: what one statement answered, ready to be shown, with links to the rows behind it."""
 
 from __future__ import annotations
 
-import math
-from typing import TypeGuard
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
-UNKNOWN = "unknown"
-MINUS = "\N{MINUS SIGN}"
-_COMPACT = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+from datasette_agent_ledger import showing
+from datasette_agent_ledger.statements import Statement
 
-
-def known(value: float | None) -> TypeGuard[float]:
-    """True for a finite number."""
-    return value is not None and math.isfinite(value)
-
-
-def usd(value: float | None, digits: int = 2) -> str:
-    """Dollars with `digits` decimals: "$1,234.50", "−$3.00". What would round to nothing is "<$0.01"."""
-    if not known(value):
-        return UNKNOWN
-    text = f"{abs(value):,.{digits}f}"
-    if value and not text.strip("0.,"):
-        return f"{MINUS if value < 0 else ''}<${10**-digits:.{digits}f}"
-    return f"{MINUS if value < 0 and text.strip('0.,') else ''}${text}"
+Record = dict[str, Any]
+Behind = Callable[[Record, str], str | None]
+"""The link of a cell: of a row, and the column's name."""
 
 
-def usd_change(value: float | None, digits: int = 2) -> str:
-    """A difference in dollars, with its sign: "+$12.00", "−$3.00", "$0.00"."""
-    text = usd(value, digits)
-    return f"+{text}" if known(value) and value > 0 else text
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a figure."""
+
+    name: str
+    label: str
+    kind: str  # see showing.kind_of
 
 
-def usd_tick(value: float) -> str:
-    """Dollars on an axis: "$0", "$2,500", "$1.5M"; decimals only where the step needs them."""
-    sign, size = MINUS if value < 0 else "", abs(value)
-    for factor, letter in _COMPACT[:3]:
-        if size >= factor:
-            return f"{sign}${_plain(size / factor)}{letter}"
-    return f"{sign}${_plain(size)}"
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A value as it is shown."""
+
+    value: Any
+    text: str
+    kind: str
+    href: str | None
 
 
-def count(value: float | None) -> str:
-    """A count with thousands separated: "12,345"."""
-    if not known(value):
-        return UNKNOWN
-    return f"{value:,.0f}".replace("-", MINUS)
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One statement's answer. `problem` says why there is none; `records` and `rows` are empty then."""
+
+    statement: Statement
+    parameters: dict[str, Any]
+    records: list[Record]
+    columns: list[Column]
+    rows: list[list[Cell]]
+    problem: str | None = None
+    hidden: bool = False  # the viewer may not see what it shows
+    sql_href: str | None = None
+    csv_href: str | None = None
+    json_href: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.statement.name
+
+    @property
+    def title(self) -> str:
+        return self.statement.title
+
+    @property
+    def note(self) -> str:
+        return self.statement.note
+
+    @property
+    def first(self) -> Record:
+        """The only row; empty where there is none."""
+        return self.records[0] if self.records else {}
 
 
-def compact(value: float | None) -> str:
-    """A large count in three digits: "1.74B", "12.3k", "950"."""
-    if not known(value):
-        return UNKNOWN
-    for factor, letter in _COMPACT:
-        if abs(value) >= factor * 0.9995:
-            return f"{value / factor:.3g}".replace("-", MINUS) + letter
-    return f"{value:.3g}".replace("-", MINUS)
-
-
-def share(value: float | None, digits: int = 1) -> str:
-    """A share of one as per cent: "4.2%". What is not all never reads as 100%, what is something never as 0%."""
-    if not known(value):
-        return UNKNOWN
-    per_cent, smallest = value * 100, 10**-digits
-    if 0 < per_cent < smallest / 2:
-        return f"<{smallest:.{digits}f}%"
-    if 100 - smallest / 2 <= per_cent < 100:
-        return f">{100 - smallest:.{digits}f}%"
-    return f"{per_cent:,.{digits}f}%".replace("-", MINUS)
-
-
-def share_change(value: float | None, digits: int = 1) -> str:
-    """A relative change with its sign: "+12.5%", "−3.0%"."""
-    text = share(value, digits)
-    return f"+{text}" if known(value) and value > 0 else text
-
-
-def _plain(size: float) -> str:
-    """Up to six digits without trailing zeros and without an exponent for what an axis has."""
-    text = f"{size:,.6g}" if size < 1e6 else f"{size:,.0f}"
-    return text if "." not in text or "e" in text else text.rstrip("0").rstrip(".")
+def answered(
+    statement: Statement, parameters: dict[str, Any], names: list[str], found: list[Any], behind: Behind
+) -> Figure:
+    """The figure of a statement's rows."""
+    records = [dict(zip(names, row, strict=True)) for row in found]
+    columns = [Column(name, showing.label(name), showing.kind_of(name)) for name in names]
+    rows = [
+        [
+            Cell(
+                record[column.name],
+                showing.text(column.name, record[column.name]),
+                column.kind,
+                behind(record, column.name),
+            )
+            for column in columns
+        ]
+        for record in records
+    ]
+    return Figure(statement, parameters, records, columns, rows)

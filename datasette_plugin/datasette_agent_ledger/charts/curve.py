@@ -117,10 +117,14 @@ def _dot(point: Point, places: Sequence[str], heights: Scale, total: int) -> Mar
     x = frame.number(frame.middle(places.index(point.x), len(places)))
     words = f"{labels.day(point.x)}: {usd(point.value)}"
     if not known(point.value):
+        width = min(100 / len(places), 4.0)
         mark = Markup(
-            '<g><title>{1}: not priced</title><circle cx="{0}%" cy="{2}" r="7" class="al-hit"/>'
-            '<text x="{0}%" y="{3}" text-anchor="middle" class="al-tick al-unknown-text">?</text></g>'
-        ).format(x, labels.day(point.x), frame.number(_BOTTOM - 6), frame.number(_BOTTOM - 4))
+            '<g><title>{}: not priced</title><rect x="{}%" y="{}" width="{}%" height="{}" class="al-unknown"/>'
+            '<text x="{}%" y="{}" text-anchor="middle" class="al-tick">?</text></g>'
+        ).format(
+            labels.day(point.x), frame.number(frame.middle(places.index(point.x), len(places)) - width / 2),
+            frame.number(_TOP), frame.number(width), frame.number(_BOTTOM - _TOP), x, frame.number(_BOTTOM - 5),
+        )  # fmt: skip
         return frame.link(point.href, mark)
     mark = Markup(
         '<g><title>{1}</title><circle cx="{0}%" cy="{2}" r="7" class="al-hit"/>'
@@ -135,7 +139,7 @@ def _limit(limit: Line | None, heights: Scale) -> Markup:
     y = heights.y(limit.value)
     mark = Markup(
         '<g><title>{0}</title><line x1="0" x2="100%" y1="{1}" y2="{1}" class="al-limit"/>'
-        '<text x="100%" y="{2}" text-anchor="end" class="al-limit-text">{0}</text></g>'
+        '<text x="0" y="{2}" class="al-limit-text">{0}</text></g>'
     ).format(labels.shorten(limit.label, 40), frame.number(y), frame.number(y - 5))
     return frame.link(limit.href, mark)
 

@@ -18,12 +18,12 @@ FILLS = 8  # colours of the palette, each with a pattern of its own; the last on
 # The pattern says who it is where the colour can't: print, colour-blindness. None: plain.
 _PATTERNS: tuple[str | None, ...] = (
     None,
-    "M-1 1l2 -2M0 6l6 -6M5 7l2 -2",
-    "M0 3h6",
-    "M1.5 1.5h1v1h-1zM4.5 4.5h1v1h-1z",
-    "M3 0v6",
-    "M-1 5l2 2M0 0l6 6M5 -1l2 2",
-    "M0 3h6M3 0v6",
+    "M-2 2l4 -4M0 8l8 -8M6 10l4 -4",
+    "M0 4h8",
+    "M1 2h2M5 6h2",
+    "M4 0v8",
+    "M-2 6l4 4M0 0l8 8M6 -2l4 4",
+    "M0 4h8M4 0v8",
     None,
 )
 
@@ -70,8 +70,8 @@ def patterns(name: str, fills: Iterable[int]) -> Markup:
         lines = Markup('<path d="{}" class="al-hatch"/>').format(path) if path else Markup("")
         made.append(
             Markup(
-                '<pattern id="{}" width="6" height="6" patternUnits="userSpaceOnUse">'
-                '<rect width="6" height="6" class="al-fill-{}"/>{}</pattern>'
+                '<pattern id="{}" width="8" height="8" patternUnits="userSpaceOnUse">'
+                '<rect width="8" height="8" class="al-fill-{}"/>{}</pattern>'
             ).format(pattern_id(name, fill), fill, lines)
         )
     return Markup("<defs>{}</defs>").format(Markup("").join(made))
@@ -99,15 +99,16 @@ def empty(name: str, title: str, summary: str) -> Markup:
 
 
 def y_axis(scale: Scale) -> Markup:
-    """Lines across at the ticks, each with its amount above it. The line of zero is stronger."""
+    """Lines across at the ticks, their amounts in the margin that the stylesheet leaves."""
     lines = []
     for value in scale.ticks:
         y = scale.y(value)
         css = "al-zero" if value == 0 else "al-grid"
         lines.append(
             Markup(
-                '<line x1="0" x2="100%" y1="{0}" y2="{0}" class="{1}"/><text x="0" y="{2}" class="al-tick">{3}</text>'
-            ).format(number(y), css, number(y - 4), usd_tick(value))
+                '<line x1="0" x2="100%" y1="{0}" y2="{0}" class="{1}"/>'
+                '<text x="-8" y="{2}" text-anchor="end" class="al-tick">{3}</text>'
+            ).format(number(y), css, number(y + 4), usd_tick(value))
         )
     return Markup("").join(lines)
 

@@ -44,8 +44,8 @@ def ranked_bars(
         title,
         summary,
         Markup(
-            '<table class="al-table al-ranked"><thead><tr><th scope="col">{}</th><td class="al-bar-cell"></td>'
-            '<th scope="col">{}</th>{}</tr></thead><tbody>{}</tbody></table>'
+            '<div class="al-scroll"><table class="al-table al-ranked"><thead><tr><th scope="col">{}</th>'
+            '<td class="al-bar-cell"></td><th scope="col">{}</th>{}</tr></thead><tbody>{}</tbody></table></div>'
         ).format(
             key,
             amount,
@@ -87,7 +87,7 @@ def meter(used: float | None, forecast: float | None = None, label: str = "") ->
         return Markup('<span class="al-unknown-text">unknown</span>')
     expected = forecast if known(forecast) else None
     most = max(1.0, used, expected or 0.0)
-    limit, within, end = 100 / most, min(max(used, 0.0), 1.0) * 100 / most, max(used, 0.0) * 100 / most
+    limit, within, end = (max(part, 0.0) / most * 100 for part in (1.0, min(used, 1.0), used))
     parts = [
         Markup('<rect width="{}%" height="{}" class="al-track"/>').format(frame.number(limit), _BAR),
         Markup('<rect width="{}%" height="{}" class="al-fill-0"/>').format(frame.number(within), _BAR),
@@ -98,8 +98,11 @@ def meter(used: float | None, forecast: float | None = None, label: str = "") ->
                 frame.number(within), frame.number(end - within), _BAR
             )
         )
+    if most > 1.0:
+        whole = Markup('<line x1="{0}%" x2="{0}%" y1="0" y2="{1}" class="al-whole"/>')
+        parts.append(whole.format(frame.number(limit), _BAR))
     if expected is not None:
-        x = frame.number(min(expected * 100 / most, 99.5))
+        x = frame.number(min(max(expected, 0.0) / most * 100, 99.5))
         parts.append(Markup('<line x1="{0}%" x2="{0}%" y1="0" y2="{1}" class="al-expected"/>').format(x, _BAR))
     words = f"{label + ': ' if label else ''}{share(used)} used"
     words += f", {share(expected)} expected" if expected is not None else ""

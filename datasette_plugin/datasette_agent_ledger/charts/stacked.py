@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from datasette_agent_ledger.charts import frame, labels
-from datasette_agent_ledger.charts.amounts import count, known, usd
+from datasette_agent_ledger.charts.amounts import UNKNOWN, count, known, usd
 from datasette_agent_ledger.charts.scale import Scale, scale
 
 OTHER = "(other)"
@@ -87,7 +87,8 @@ def stacked_bars(
         title,
         summary,
         Markup('<div class="al-plot">{}{}</div>').format(
-            frame.drawing(name, title, described, _HEIGHT, content, "al-stacked"), _legend(name, columns, series)
+            frame.drawing(name, title, described, _HEIGHT, content, "al-stacked"),
+            _legend(name, columns, series, any(segment.cell is None for segment in segments)),
         ),
         _table(title, columns, series, by_place),
     )
@@ -162,7 +163,7 @@ def _drawn(name: str, segment: Segment) -> Markup:
     return frame.link(href, mark)
 
 
-def _legend(name: str, columns: Sequence[Column], series: Sequence[Series]) -> Markup:
+def _legend(name: str, columns: Sequence[Column], series: Sequence[Series], capped: bool) -> Markup:
     """Who is who, the largest first, with the amounts: the direct labels of the stack."""
     lines = [
         Markup(
@@ -171,13 +172,13 @@ def _legend(name: str, columns: Sequence[Column], series: Sequence[Series]) -> M
         ).format(frame.pattern_id(name, fill_of(index, series)), frame.anchor(one.href, one.key, 30), usd(one.total))
         for index, one in enumerate(series)
     ]
-    unknown = sum(column.unknown for column in columns)
-    if unknown:
+    if capped:
+        calls = sum(column.unknown for column in columns)
         lines.append(
             Markup(
                 '<li><svg class="al-swatch" width="12" height="12" aria-hidden="true"><rect x="0.5" y="3.5" width="11" '
-                'height="5" class="al-unknown"/></svg> not priced <span class="al-figure">{} calls</span></li>'
-            ).format(count(unknown))
+                'height="5" class="al-unknown"/></svg> not priced <span class="al-figure">{}</span></li>'
+            ).format(f"{count(calls)} calls" if calls else UNKNOWN)
         )
     return Markup('<ul class="al-legend">{}</ul>').format(Markup("").join(lines))
 

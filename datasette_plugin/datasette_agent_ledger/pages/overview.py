@@ -1,0 +1,84 @@
+"""The overview: what was spent, by whom, day by day."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datasette import Response
+
+from datasette_agent_ledger import links, picking
+from datasette_agent_ledger.figures import Record
+from datasette_agent_ledger.page import Page, Question
+
+_TOP = 15
+_UTC_ONLY = "By customer, days are those of UTC, because sums by customer are kept by UTC day."
+
+
+async def overview(page: Page) -> Response:
+    """What a period cost in all, per day and by the chosen axis."""
+    given = page.request.args
+    known = (await page.figures(Question("when")))["when"].first
+    by = given.get("by") or "agent"
+    if by not in links.AXES:
+        raise picking.NotUnderstood(f"by: {by!r} is none: give one of {', '.join(links.AXES)}")
+    all_in = given.get("cost") == "all" and by != "model"
+    period = picking.period(given, known.get("last_ts"))
+    query = period.query() | {"by": None if by == "agent" else by, "cost": "all" if all_in else None}
+
+    bounds = period.bounds()
+    keyed = bounds
+    if by == "customer":
+        keyed = period.of_utc().bounds() | {"grain": "customer_day"}
+
+    def behind(record: Record, column: str) -> str | None:
+        """A key's row leads to the page of the key, for the same time."""
+        value = record.get(by)
+        if not isinstance(value, str) or value in links.REST:
+            return None
+        return links.of(page.datasette, page.database, by, value, **period.query())
+
+    kind = "all_in_" if all_in else ""
+    figures = await page.figures(
+        Question("totals", bounds),
+        Question("all_in_totals", bounds),
+        Question("forecast", bounds),
+        Question("billed"),
+        Question(f"{kind}by_day", keyed, axis=by, behind=behind, called="by_day"),
+        Question(f"{kind}by_key", keyed, axis=by, behind=behind, called="by_key"),
+    )
+    return await page.render(
+        "overview.html",
+        {
+            "title": page.database,
+            "by": by,
+            "all_in": all_in,
+            "period": period,
+            "figures": figures,
+            "top": _TOP,
+            "pickers": _pickers(by, all_in, period, known),
+            "query": query,
+            "note": _UTC_ONLY if by == "customer" and period.zone.key != "UTC" else None,
+        },
+    )
+
+
+def _pickers(by: str, all_in: bool, period: picking.Period, known: Record) -> dict[str, Any]:
+    """The fields of the form, each with its choices as (value, label), and what is chosen."""
+    months = picking.months(known.get("first_ts"), known.get("last_ts"))
+    if picking.is_month(period.choice) and period.choice not in months:
+        months = [period.choice, *months]
+    return {
+        "by": {"chosen": by, "choices": [(axis, axis.capitalize()) for axis in links.AXES]},
+        "period": {
+            "chosen": period.choice,
+            "choices": [
+                *((month, picking.month_title(month)) for month in months),
+                *((choice, f"Last {days} days") for choice, days in picking.LATEST.items()),
+                ("custom", "Custom dates"),
+            ],
+        },
+        "since": {"chosen": period.first.isoformat()},
+        "until": {"chosen": period.last.isoformat()},
+        "tz": {"chosen": period.zone.key, "choices": picking.zones()},
+        "cost": {"chosen": "all" if all_in else "llm", "choices": [("llm", "LLM calls"), ("all", "All-in")]},
+    }
