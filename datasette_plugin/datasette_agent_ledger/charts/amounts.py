@@ -10,7 +10,7 @@ from typing import TypeGuard
 
 UNKNOWN = "unknown"
 MINUS = "\N{MINUS SIGN}"
-_COMPACT = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+_LARGE = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
 
 
 def known(value: float | None) -> TypeGuard[float]:
@@ -28,16 +28,10 @@ def usd(value: float | None, digits: int = 2) -> str:
     return f"{MINUS if value < 0 and text.strip('0.,') else ''}${text}"
 
 
-def usd_change(value: float | None, digits: int = 2) -> str:
-    """A difference in dollars, with its sign: "+$12.00", "−$3.00", "$0.00"."""
-    text = usd(value, digits)
-    return f"+{text}" if known(value) and value > 0 else text
-
-
 def usd_tick(value: float) -> str:
     """Dollars on an axis: "$0", "$2,500", "$1.5M"; decimals only where the step needs them."""
     sign, size = MINUS if value < 0 else "", abs(value)
-    for factor, letter in _COMPACT[:3]:
+    for factor, letter in _LARGE:
         if size >= factor:
             return f"{sign}${_plain(size / factor)}{letter}"
     return f"{sign}${_plain(size)}"
@@ -48,16 +42,6 @@ def count(value: float | None) -> str:
     if not known(value):
         return UNKNOWN
     return f"{value:,.0f}".replace("-", MINUS)
-
-
-def compact(value: float | None) -> str:
-    """A large count in three digits: "1.74B", "12.3k", "950"."""
-    if not known(value):
-        return UNKNOWN
-    for factor, letter in _COMPACT:
-        if abs(value) >= factor * 0.9995:
-            return f"{value / factor:.3g}".replace("-", MINUS) + letter
-    return f"{value:.3g}".replace("-", MINUS)
 
 
 def share(value: float | None, digits: int = 1) -> str:
@@ -72,13 +56,7 @@ def share(value: float | None, digits: int = 1) -> str:
     return f"{per_cent:,.{digits}f}%".replace("-", MINUS)
 
 
-def share_change(value: float | None, digits: int = 1) -> str:
-    """A relative change with its sign: "+12.5%", "−3.0%"."""
-    text = share(value, digits)
-    return f"+{text}" if known(value) and value > 0 else text
-
-
 def _plain(size: float) -> str:
-    """Up to six digits without trailing zeros and without an exponent for what an axis has."""
-    text = f"{size:,.6g}" if size < 1e6 else f"{size:,.0f}"
-    return text if "." not in text or "e" in text else text.rstrip("0").rstrip(".")
+    """All its decimals, without trailing zeros and without an exponent."""
+    text = f"{size:,.12f}" if size < 1e6 else f"{size:,.0f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

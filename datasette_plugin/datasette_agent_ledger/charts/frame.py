@@ -79,6 +79,7 @@ def patterns(name: str, fills: Iterable[int]) -> Markup:
 
 def drawing(name: str, title: str, summary: str, height: int, content: Markup, css: str) -> Markup:
     """The SVG element with what a screen reader says about it."""
+    title, summary = labels.shorten(title, 120), labels.shorten(summary, 1000)
     return Markup(
         '<svg class="al-drawing {css}" width="100%" height="{height}" role="img" aria-labelledby="{name}-t {name}-d">'
         '<title id="{name}-t">{title}</title><desc id="{name}-d">{summary}</desc>{content}</svg>'
@@ -87,6 +88,7 @@ def drawing(name: str, title: str, summary: str, height: int, content: Markup, c
 
 def figure(name: str, title: str, summary: str, *parts: Markup) -> Markup:
     """The drawing with its caption and what belongs to it."""
+    title, summary = labels.shorten(title, 120), labels.shorten(summary, 200) if summary else ""
     text = Markup(' <span class="al-summary">{}</span>').format(summary) if summary else Markup("")
     return Markup('<figure class="al-chart" id="{}"><figcaption><strong>{}</strong>{}</figcaption>{}</figure>').format(
         name, title, text, Markup("").join(parts)
@@ -151,7 +153,7 @@ def table(caption: str, headings: Sequence[Markup | str], rows: Iterable[Sequenc
         '<details class="al-data"><summary>Data of this chart</summary>'
         '<div class="al-scroll" tabindex="0" role="region" aria-label="{0}"><table class="al-table">'
         "<caption>{0}</caption><thead><tr>{1}</tr></thead><tbody>{2}</tbody></table></div></details>"
-    ).format(caption, head, Markup("").join(lines))
+    ).format(labels.shorten(caption, 120), head, Markup("").join(lines))
 
 
 def _anchor(index: int, total: int) -> str:

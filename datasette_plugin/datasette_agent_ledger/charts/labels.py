@@ -13,6 +13,7 @@ from collections.abc import Iterator
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 _ISOLATE, _END = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 _JOINER = "\N{ZERO WIDTH JOINER}"
+_JOINING = (_JOINER, *map(chr, range(0x1F3FB, 0x1F400)))  # and the tones of skin
 _DAY = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 _MONTH = re.compile(r"\d{4}-\d\d\Z", re.ASCII)
 _LONGEST_LOOKED_AT = 2000  # of a label of megabytes only the beginning matters
@@ -78,7 +79,7 @@ def _clusters(text: str) -> Iterator[str]:
     """Characters with what joins them: good enough to cut at, without the tables of Unicode's segmentation."""
     cluster = ""
     for character in text:
-        joins = unicodedata.category(character) in ("Mn", "Me", "Mc", "Sk") or character == _JOINER
+        joins = unicodedata.category(character) in ("Mn", "Me", "Mc") or character in _JOINING
         flag = len(cluster) == 1 and _is_flag(cluster) and _is_flag(character)
         if cluster and not (joins or flag or cluster.endswith(_JOINER)):
             yield cluster

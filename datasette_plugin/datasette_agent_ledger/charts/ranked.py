@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from datasette_agent_ledger.charts import frame
+from datasette_agent_ledger.charts import frame, labels
 from datasette_agent_ledger.charts.amounts import known, share, usd
 
 _BAR = 12
@@ -33,10 +33,11 @@ def ranked_bars(
     largest, smallest = max([*values, 0.0]), min([*values, 0.0])
     rows = []
     for item in items:
+        said = Markup("<td>{}</td>").format(labels.shorten(item.note, 60) if item.note else "")
         rows.append(
             Markup('<tr><th scope="row">{}</th><td class="al-bar-cell">{}</td><td>{}</td>{}</tr>').format(
                 frame.anchor(item.href, item.key, 40), bar(item.value, largest, smallest), usd(item.value),
-                Markup("<td>{}</td>").format(item.note) if note else Markup(""),
+                said if note else "",
             )
         )  # fmt: skip
     return frame.figure(
@@ -47,9 +48,9 @@ def ranked_bars(
             '<div class="al-scroll"><table class="al-table al-ranked"><thead><tr><th scope="col">{}</th>'
             '<td class="al-bar-cell"></td><th scope="col">{}</th>{}</tr></thead><tbody>{}</tbody></table></div>'
         ).format(
-            key,
-            amount,
-            Markup('<th scope="col">{}</th>').format(note) if note else Markup(""),
+            labels.shorten(key),
+            labels.shorten(amount),
+            Markup('<th scope="col">{}</th>').format(labels.shorten(note)) if note else Markup(""),
             Markup("").join(rows),
         ),
     )
@@ -104,7 +105,8 @@ def meter(used: float | None, forecast: float | None = None, label: str = "") ->
     if expected is not None:
         x = frame.number(min(max(expected, 0.0) / most * 100, 99.5))
         parts.append(Markup('<line x1="{0}%" x2="{0}%" y1="0" y2="{1}" class="al-expected"/>').format(x, _BAR))
-    words = f"{label + ': ' if label else ''}{share(used)} used"
+    name = f"{labels.shorten(label, 80)}: " if label else ""
+    words = f"{name}{share(used)} used"
     words += f", {share(expected)} expected" if expected is not None else ""
     return Markup(
         '<svg class="al-meter" width="100%" height="{}" role="img" aria-label="{}"><title>{}</title>{}</svg>'

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from datasette_agent_ledger.charts import frame
+from datasette_agent_ledger.charts import frame, labels
 from datasette_agent_ledger.charts.amounts import known
 from datasette_agent_ledger.charts.scale import Scale
 
@@ -24,7 +24,7 @@ def sparkline(values: Sequence[float | None], *, label: str) -> Markup:
     return Markup(
         '<svg class="al-spark" width="100" height="{0}" viewBox="0 0 100 {0}" preserveAspectRatio="none" role="img" '
         'aria-label="{1}">{2}</svg>'
-    ).format(_HEIGHT, label, paths)
+    ).format(_HEIGHT, labels.shorten(label, 120), paths)
 
 
 def pieces(values: Sequence[float | None]) -> list[list[tuple[float, float]]]:
