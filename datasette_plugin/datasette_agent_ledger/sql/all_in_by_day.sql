@@ -1,7 +1,8 @@
 /*
 What was spent on everything per day, by {axis}?
 
-The {axis}s that spent most, and all others together. Days without calls have no row.
+The {axis}s that spent most, and all others together, which have no name. Beside each amount the whole day and the whole
+{axis}. Days without calls have no row; calls without a price are in no amount.
 
 Reads: all_in_part.
 Shows: all_in_by_day, all_in_by_{axis}.
@@ -11,12 +12,13 @@ with part as (
     substr(bucket, 1, 13) as hour,
     {key} as {axis},
     coalesce(llm_4096ths + llm_picos / 244140625, 0) + coalesce(tool_4096ths + tool_picos / 244140625, 0) as whole,
-    coalesce(llm_picos % 244140625, 0) + coalesce(tool_picos % 244140625, 0) as rest
+    coalesce(llm_picos % 244140625, 0) + coalesce(tool_picos % 244140625, 0) as rest,
+    unpriced_calls + uncosted_calls as unpriced_calls
   from all_in_part
   where grain in (:grain, 'call') and bucket >= :since and bucket < :until
 ),
 summed as (
-  select hour, {axis}, sum(whole) as whole, sum(rest) as rest
+  select hour, {axis}, sum(whole) as whole, sum(rest) as rest, sum(unpriced_calls) as unpriced_calls
   from part
   group by 1, 2
 ),
@@ -35,9 +37,13 @@ ranked as (
 select
   day,
   iif(place <= 7, {axis}, null) as {axis},
-  sum(whole) / 4096.0 + sum(rest) / 1e12 as all_in_usd
+  sum(whole) / 4096.0 + sum(rest) / 1e12 as all_in_usd,
+  sum(sum(whole)) over by_day / 4096.0 + sum(sum(rest)) over by_day / 1e12 as day_usd,
+  sum(sum(whole)) over by_{axis} / 4096.0 + sum(sum(rest)) over by_{axis} / 1e12 as {axis}_usd,
+  sum(sum(unpriced_calls)) over by_day as unpriced_calls
 from summed
 join dated using (hour)
 join ranked using ({axis})
 group by day, iif(place <= 7, place, 8)
+window by_day as (partition by day), by_{axis} as (partition by iif(place <= 7, place, 8))
 order by day, min(place)

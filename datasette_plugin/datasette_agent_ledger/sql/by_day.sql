@@ -1,13 +1,14 @@
 /*
 What was spent per day, by {axis}?
 
-The {axis}s that spent most, and all others together. Days without calls have no row.
+The {axis}s that spent most, and all others together, which have no name. Beside each amount the whole day and the whole
+{axis}. Days without calls have no row; calls without a price are in no amount.
 
 Reads: usage_cost.
 Shows: cost_by_day, cost_by_{axis}.
 */
 with part as (
-  select substr(bucket, 1, 13) as hour, {key} as {axis}, cost_4096ths, cost_picos
+  select substr(bucket, 1, 13) as hour, {key} as {axis}, calls, cost_4096ths, cost_picos
   from usage_cost
   where grain in (:grain, 'call') and bucket >= :since and bucket < :until
 ),
@@ -16,7 +17,8 @@ summed as (
     hour,
     {axis},
     sum(cost_4096ths + cost_picos / 244140625) as whole,
-    sum(cost_picos % 244140625) as rest
+    sum(cost_picos % 244140625) as rest,
+    sum(iif(cost_picos is null, calls, 0)) as unpriced_calls
   from part
   group by 1, 2
 ),
@@ -35,9 +37,13 @@ ranked as (
 select
   day,
   iif(place <= 7, {axis}, null) as {axis},
-  sum(whole) / 4096.0 + sum(rest) / 1e12 as cost_usd
+  sum(whole) / 4096.0 + sum(rest) / 1e12 as cost_usd,
+  sum(sum(whole)) over by_day / 4096.0 + sum(sum(rest)) over by_day / 1e12 as day_usd,
+  sum(sum(whole)) over by_{axis} / 4096.0 + sum(sum(rest)) over by_{axis} / 1e12 as {axis}_usd,
+  sum(sum(unpriced_calls)) over by_day as unpriced_calls
 from summed
 join dated using (hour)
 join ranked using ({axis})
 group by day, iif(place <= 7, place, 8)
+window by_day as (partition by day), by_{axis} as (partition by iif(place <= 7, place, 8))
 order by day, min(place)
