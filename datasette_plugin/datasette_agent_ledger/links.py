@@ -15,6 +15,8 @@ LINKED = {column: axis for axis, column in AXES.items()} | {"request_id": "reque
 
 PAGES = ("budgets", "reconciliation", "prices", "quality")
 
+UNATTRIBUTED = "(unattributed)"
+
 REST = ("(unallocated)",)  # names no row of the ledger
 
 
@@ -39,6 +41,14 @@ def of(datasette: Any, database: str, axis: str, key: str, **query: str | None) 
 def rows(datasette: Any, database: str, table: str, **filters: str | None) -> str:
     """Datasette's own page of a table or view, filtered. Counting and suggesting facets would read all of it."""
     return _with(datasette.urls.table(database, table), {**filters, "_nocount": "1", "_nosuggest": "1"})
+
+
+def having(axis: str, key: str | None) -> dict[str, str | None]:
+    """The filter of `rows` for the calls of a key; None: of all keys."""
+    if key is None:
+        return {}
+    column = AXES[axis]
+    return {f"{column}__isnull": "1"} if key == UNATTRIBUTED else {f"{column}__exact": key}
 
 
 def _with(path: str, query: dict[str, str | None]) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from datasette import Response
 
-from datasette_agent_ledger import links, picking
+from datasette_agent_ledger import drawing, links, picking
 from datasette_agent_ledger.figures import Record
 from datasette_agent_ledger.page import Page, Question
 
@@ -54,12 +56,35 @@ async def overview(page: Page) -> Response:
             "all_in": all_in,
             "period": period,
             "figures": figures,
+            "spend": drawing.spend_per_day(
+                figures["by_day"],
+                by,
+                period.days(),
+                await _rows_behind(page, by, period),
+                await _rows_behind(page, by, period, cost_usd__isnull="1"),
+                title=f"{'Spend' if all_in else 'LLM spend'} per day by {by}",
+                summary=period.title,
+            ),
             "top": _TOP,
             "pickers": _pickers(by, all_in, period, known),
             "query": query,
             "note": _UTC_ONLY if by == "customer" and period.zone.key != "UTC" else None,
         },
     )
+
+
+async def _rows_behind(page: Page, by: str, period: picking.Period, **filters: str) -> drawing.Behind:
+    """Links to the calls of a day and a key; none where the viewer may not see calls."""
+    visible = page.of_team is None and await page.may_view("call_cost")
+
+    def behind(day: str | None, key: str | None) -> str | None:
+        if not visible or key in links.REST:
+            return None
+        days = period if day is None else replace(period, first=date.fromisoformat(day), last=date.fromisoformat(day))
+        within = {"ts__gte": days.bounds()["since"], "ts__lt": days.bounds()["until"]}
+        return links.rows(page.datasette, page.database, "call_cost", **within, **links.having(by, key), **filters)
+
+    return behind
 
 
 def _pickers(by: str, all_in: bool, period: picking.Period, known: Record) -> dict[str, Any]:

@@ -1,0 +1,48 @@
+"""Which figure becomes which chart. A figure that has a problem becomes none: where its table would be stands why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from markupsafe import Markup
+
+from datasette_agent_ledger import charts
+from datasette_agent_ledger.figures import Figure
+
+Behind = Callable[[str | None, str | None], str | None]
+"""The link to what lies behind a day (None: all of them) and a key (None: all of them)."""
+
+
+def spend_per_day(
+    figure: Figure, axis: str, days: Sequence[str], behind: Behind, unpriced: Behind, *, title: str, summary: str = ""
+) -> Markup | None:
+    """Stacked bars of by_day or all_in_by_day. `days` are all of the period, also those without calls."""
+    if figure.problem:
+        return None
+    amount = next(column.name for column in figure.columns if column.kind == "money")
+    whole = {record["day"]: record for record in figure.records}
+    columns = [
+        charts.Column(
+            day,
+            total=whole[day]["day_usd"] if day in whole else 0.0,
+            href=behind(day, None),
+            unknown=whole[day]["unpriced_calls"] if day in whole else 0,
+            unknown_href=unpriced(day, None),
+        )
+        for day in days
+    ]
+    totals = {record[axis]: record[f"{axis}_usd"] for record in figure.records}
+    keys = sorted((key for key in totals if key is not None), key=lambda key: -(totals[key] or 0.0))
+    series = [charts.Series(key, totals[key], behind(None, key)) for key in keys]
+    if None in totals:
+        series.append(charts.Series(charts.OTHER, totals[None]))
+    cells = [
+        charts.Cell(
+            record["day"],
+            charts.OTHER if record[axis] is None else record[axis],
+            record[amount],
+            behind(record["day"], record[axis]),
+        )
+        for record in figure.records
+    ]
+    return charts.stacked_bars(columns, series, cells, name="spend", title=title, summary=summary)
