@@ -14,7 +14,7 @@ from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 
-from agent_ledger import pricebook, schema
+from agent_ledger import compacting, pricebook, schema
 from agent_ledger.demo import bills, company, incidents, prices, traffic
 from agent_ledger.demo.traffic import Fields, Story
 from agent_ledger.errors import LedgerError
@@ -53,6 +53,7 @@ def _fill(connection: sqlite3.Connection, advance: Callable[[int], None]) -> Non
     pricebook.rebuild(connection, pricebook.keys(connection), company.WRITTEN_AT)
     bills.deliver(connection)
     connection.execute("commit")
+    compacting.compact(connection)
     # One file that opens everywhere, from a read-only folder too.
     connection.execute("pragma journal_mode = delete")
     connection.execute("vacuum")

@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 MODERN = find_spec("datasette.resources") is not None
 """Is it Datasette 1.0?"""
 
+_DISTRIBUTION = "agent_cost_ledger"
+
 if MODERN:
     from datasette.resources import DatabaseResource, TableResource
 
@@ -41,3 +43,10 @@ def sql_href(datasette: Any, database: str, sql: str, parameters: dict[str, Any]
     """A link to Datasette's SQL editor with a statement and its parameters; or to its rows: `.csv`, `.json`."""
     path = datasette.urls.database(database) + ("/-/query" if MODERN else "")
     return f"{path}{extension}?{urlencode({'sql': sql, **parameters})}"
+
+
+def static_href(datasette: Any, name: str) -> str:
+    """A link to a file of static/. Plugins are known by the name of their distribution."""
+    if MODERN:
+        return str(datasette.static(name, plugin=_DISTRIBUTION))
+    return str(datasette.urls.static_plugins(_DISTRIBUTION, name))

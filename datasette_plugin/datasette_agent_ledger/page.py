@@ -1,4 +1,4 @@
-"""A page of a ledger: its figures, each one a statement, asked at once and only where the viewer may see what it reads."""
+"""A page of a ledger: its figures, each one a statement, asked only where the viewer may see what it reads."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ class Question:
     name: str
     parameters: dict[str, Any] = field(default_factory=dict)
     axis: str | None = None
+    other: str | None = None  # a second axis
     behind: figures.Behind | None = None
     called: str | None = None  # what the page calls it; None: as the statement
 
     @property
     def statement(self) -> Statement:
         found = statement(self.name)
-        return found if self.axis is None else found.by(self.axis)
+        return found if self.axis is None else found.by(self.axis, self.other)
 
 
 class Page:
@@ -108,14 +109,15 @@ class Page:
             "database": self.database,
             "home": links.home(self.datasette, self.database),
             "pages": self._navigation(),
-            "of_team": self.of_team,
+            "stylesheet": compat.static_href(self.datasette, "agent-ledger.css"),
             **context,
         }
         html = await self.datasette.render_template(f"agent_ledger/{template}", found, request=self.request)
         return Response.html(html, status=status)
 
-    def _navigation(self) -> Sequence[tuple[str, str]]:
+    def _navigation(self) -> list[dict[str, Any]]:
         if self.of_team is not None:
             return []
         home = links.home(self.datasette, self.database)
-        return [("Overview", home), *((name.capitalize(), f"{home}/{name}") for name in links.PAGES)]
+        found = [("Overview", home), *((name.capitalize(), f"{home}/{name}") for name in links.PAGES)]
+        return [{"label": label, "href": href, "current": href == self.request.path.rstrip("/")} for label, href in found]

@@ -55,18 +55,29 @@ class Period:
         }
 
     def bounds(self) -> dict[str, str]:
-        """The parameters of statements: `since`, `until` and `before` are names of UTC days or hours, `grain` says which
-        sums have them; `calendar` tells which local day hours are of, and is empty where days are UTC's."""
+        """The parameters of statements that tell days apart.
+
+        `since`, `until` and `before` are names of UTC days or hours, and `grain` says which sums have them. `calendar`
+        tells which local day hours are of; it is empty where days are UTC's.
+        """
         since, until, before = (self._bound(day) for day in (self.first, self.last + timedelta(days=1), self.before))
-        by_day = all(len(bound) == 10 for bound in (since, until, before))
-        days = [] if by_day else [self.first + timedelta(days=n) for n in range((self.last - self.first).days + 1)]
+        by_day = all(len(bound) == len("2026-10-01") for bound in (since, until, before))
         return {
             "since": since,
             "until": until,
             "before": before,
             "grain": "day" if by_day else "hour",
-            "calendar": json.dumps({self._bound(day): day.isoformat() for day in days}, separators=(",", ":")),
+            "customer_grain": "customer_day",
+            "calendar": "{}" if by_day else self._calendar(),
         }
+
+    def sums(self) -> dict[str, str]:
+        """The parameters of statements that do not: the largest sums that make up the period."""
+        found = self.bounds()
+        if is_month(self.choice) and found["grain"] == "day":
+            months = {name: found[name][:7] for name in ("since", "until", "before")}
+            return found | months | {"grain": "month", "customer_grain": "customer_month"}
+        return found
 
     def days(self) -> list[str]:
         """Each day of the period, also those without calls."""
@@ -75,6 +86,10 @@ class Period:
     def of_utc(self) -> Period:
         """The same days, of UTC."""
         return Period(self.choice, self.first, self.last, self.before, ZoneInfo("UTC"))
+
+    def _calendar(self) -> str:
+        begins = {self._bound(day): day.isoformat() for day in map(date.fromisoformat, self.days())}
+        return json.dumps(begins, separators=(",", ":"))
 
     def _bound(self, day: date) -> str:
         moment = start_of(day.isoformat(), self.zone)
@@ -124,11 +139,8 @@ def month_title(month: str) -> str:
 
 def zones() -> list[str]:
     """The time zones to choose from. Others that ZoneInfo knows are understood too."""
-    return sorted(
-        name
-        for name in available_timezones()
-        if "/" in name and not name.startswith(("Etc/", "posix/", "right/", "SystemV/"))
-    ) + ["UTC"]
+    found = (name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV/")))
+    return ["UTC", *sorted(found)]
 
 
 def months(first: str | None, last: str | None) -> list[str]:

@@ -36,11 +36,16 @@ class Statement:
         """Their names, in order."""
         return tuple(dict.fromkeys(re.findall(r":([a-z_]+)\b", _QUOTED.sub("", self.sql))))
 
-    def by(self, axis: str) -> Statement:
-        """The same for one axis: {axis} is its name, {key} what names its rows."""
+    def by(self, axis: str, other: str | None = None) -> Statement:
+        """The same for one axis: {axis} is its name, {key} what names its rows; {other} and {other_key} those of a second."""
+        filled = {"axis": axis, "key": KEYS[axis]}
+        if other is not None:
+            filled |= {"other": other, "other_key": KEYS[other]}
 
         def fill(text: str) -> str:
-            return text.replace("{axis}", axis).replace("{key}", KEYS[axis])
+            for name, value in filled.items():
+                text = text.replace(f"{{{name}}}", value)
+            return text
 
         return replace(
             self,

@@ -27,12 +27,9 @@ async def overview(page: Page) -> Response:
     period = picking.period(given, known.get("last_ts"))
     query = period.query() | {"by": None if by == "agent" else by, "cost": "all" if all_in else None}
 
-    bounds = period.bounds()
-    keyed = bounds
-    if by == "customer":
-        keyed = period.of_utc().bounds() | {"grain": "customer_day"}
+    daily, summed = grained(period, by)
 
-    def behind(record: Record, column: str) -> str | None:
+    def behind(record: Record, _: str) -> str | None:
         """A key's row leads to the page of the key, for the same time."""
         value = record.get(by)
         if not isinstance(value, str) or value in links.REST:
@@ -41,12 +38,12 @@ async def overview(page: Page) -> Response:
 
     kind = "all_in_" if all_in else ""
     figures = await page.figures(
-        Question("totals", bounds),
-        Question("all_in_totals", bounds),
-        Question("forecast", bounds),
+        Question("totals", period.sums()),
+        Question("all_in_totals", period.sums()),
+        Question("forecast", period.bounds()),
         Question("billed"),
-        Question(f"{kind}by_day", keyed, axis=by, behind=behind, called="by_day"),
-        Question(f"{kind}by_key", keyed, axis=by, behind=behind, called="by_key"),
+        Question(f"{kind}by_day", daily, axis=by, behind=behind, called="by_day"),
+        Question(f"{kind}by_key", summed, axis=by, behind=behind, called="by_key"),
     )
     return await page.render(
         "overview.html",
@@ -71,6 +68,14 @@ async def overview(page: Page) -> Response:
             "note": _UTC_ONLY if by == "customer" and period.zone.key != "UTC" else None,
         },
     )
+
+
+def grained(period: picking.Period, by: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The parameters of a period, by day and as a whole; sums by customer are others."""
+    if by != "customer":
+        return period.bounds(), period.sums()
+    daily, summed = period.of_utc().bounds(), period.of_utc().sums()
+    return daily | {"grain": daily["customer_grain"]}, summed | {"grain": summed["customer_grain"]}
 
 
 async def _rows_behind(page: Page, by: str, period: picking.Period, **filters: str) -> drawing.Behind:
