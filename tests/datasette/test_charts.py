@@ -282,9 +282,11 @@ def test_a_strict_policy_allows_everything(draw) -> None:  # type: ignore[no-unt
 @pytest.mark.parametrize("draw", [stacked_of, curve_of])
 def test_a_drawing_has_a_name_a_description_and_a_table(draw) -> None:  # type: ignore[no-untyped-def]
     root = parsed(draw("a"))
-    drawing = next(svg for svg in root.iter("svg") if svg.get("role") == "img")
-    named = (drawing.get("aria-labelledby") or "").split()
-    assert [element.tag for element in drawing if element.get("id") in named] == ["title", "desc"]
+    image = next(element for element in root.iter() if element.get("role") == "img")
+    named = (image.get("aria-labelledby") or "").split()
+    assert [element.tag for element in image if element.get("id") in named] == ["title", "desc"]
+    assert image.find(".//a") is None, "an image has no links: they would be unreachable"
+    assert all(link.get("tabindex") == "-1" for svg in root.iter("svg") for link in svg.iter("a"))
     assert root.find(".//details/div/table/caption") is not None
     ids = [element.get("id") for element in root.iter() if element.get("id")]
     assert len(ids) == len(set(ids))

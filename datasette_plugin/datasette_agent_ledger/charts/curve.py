@@ -58,20 +58,19 @@ def curve(
         return frame.empty(name, title, summary)
     values = [one.value for one in (*points, limit, forecast) if one]
     heights = scale(values, _TOP, _BOTTOM)
-    content = Markup("").join(
+    ground = frame.y_axis(heights) + frame.x_axis(places, _HEIGHT - 10)
+    marks = Markup("").join(
         [
-            frame.y_axis(heights),
             *(_event(event, places) for event in events),
             _limit(limit, heights),
             _line(points, places, heights),
             _forecast(points, forecast, places, heights),
             *(_dot(point, places, heights, len(points)) for point in points),
-            frame.x_axis(places, _HEIGHT - 10),
         ]
     )
     described = _description(points, limit, forecast, summary)
     return frame.figure(
-        name, title, summary, frame.drawing(name, title, described, _HEIGHT, content, "al-curve"),
+        name, title, summary, frame.drawing(name, title, described, _HEIGHT, ground, marks, "al-curve"),
         _key(limit, forecast), _table(title, points, forecast), _events(events),
     )  # fmt: skip
 

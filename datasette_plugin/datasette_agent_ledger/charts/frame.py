@@ -77,13 +77,18 @@ def patterns(name: str, fills: Iterable[int]) -> Markup:
     return Markup("<defs>{}</defs>").format(Markup("").join(made))
 
 
-def drawing(name: str, title: str, summary: str, height: int, content: Markup, css: str) -> Markup:
-    """The SVG element with what a screen reader says about it."""
+def drawing(name: str, title: str, summary: str, height: int, ground: Markup, marks: Markup, css: str) -> Markup:
+    """The SVG element: an image with what a screen reader says about it, and on it the marks.
+
+    Marks are links for the pointer. An image has no links for assistive technology, so they stand beside it, hidden from
+    there; the table behind the drawing has the same links for everyone.
+    """
     title, summary = labels.shorten(title, 120), labels.shorten(summary, 1000)
     return Markup(
-        '<svg class="al-drawing {css}" width="100%" height="{height}" role="img" aria-labelledby="{name}-t {name}-d">'
-        '<title id="{name}-t">{title}</title><desc id="{name}-d">{summary}</desc>{content}</svg>'
-    ).format(css=css, height=height, name=name, title=title, summary=summary, content=content)
+        '<svg class="al-drawing {css}" width="100%" height="{height}">'
+        '<g role="img" aria-labelledby="{name}-t {name}-d"><title id="{name}-t">{title}</title>'
+        '<desc id="{name}-d">{summary}</desc>{ground}</g><g aria-hidden="true">{marks}</g></svg>'
+    ).format(css=css, height=height, name=name, title=title, summary=summary, ground=ground, marks=marks)
 
 
 def figure(name: str, title: str, summary: str, *parts: Markup) -> Markup:

@@ -73,21 +73,21 @@ def stacked_bars(
         return frame.empty(name, title, summary)
     by_place = {(cell.x, cell.key): cell for cell in cells}
     axis, segments = layout(columns, series, by_place)
-    content = Markup("").join(
+    ground = Markup("").join(
         [
             frame.patterns(name, (segment.fill for segment in segments if segment.cell)),
             frame.y_axis(axis),
-            *(_drawn(name, segment) for segment in segments),
             frame.x_axis([column.x for column in columns], _HEIGHT - 10),
         ]
     )
+    marks = Markup("").join(_drawn(name, segment) for segment in segments)
     described = _description(columns, series, summary)
     return frame.figure(
         name,
         title,
         summary,
         Markup('<div class="al-plot">{}{}</div>').format(
-            frame.drawing(name, title, described, _HEIGHT, content, "al-stacked"),
+            frame.drawing(name, title, described, _HEIGHT, ground, marks, "al-stacked"),
             _legend(name, columns, series, any(segment.cell is None for segment in segments)),
         ),
         _table(title, columns, series, by_place),
