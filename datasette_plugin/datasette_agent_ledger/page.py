@@ -10,7 +10,7 @@ from typing import Any
 from datasette import Forbidden, Response
 from datasette.database import QueryInterrupted
 
-from datasette_agent_ledger import compat, figures, links
+from datasette_agent_ledger import charts, compat, figures, links
 from datasette_agent_ledger.discovery import Attached
 from datasette_agent_ledger.statements import Statement, statement
 
@@ -109,6 +109,7 @@ class Page:
             "database": self.database,
             "home": links.home(self.datasette, self.database),
             "pages": self._navigation(),
+            "bar": charts.bar,
             "stylesheet": compat.static_href(self.datasette, "agent-ledger.css"),
             **context,
         }

@@ -80,8 +80,8 @@ def patterns(name: str, fills: Iterable[int]) -> Markup:
 def drawing(name: str, title: str, summary: str, height: int, ground: Markup, marks: Markup, css: str) -> Markup:
     """The SVG element: an image with what a screen reader says about it, and on it the marks.
 
-    Marks are links for the pointer. An image has no links for assistive technology, so they stand beside it, hidden from
-    there; the table behind the drawing has the same links for everyone.
+    Marks are links for the pointer. An image has no links for assistive technology, so they stand beside it and are
+    hidden from there; the table behind the drawing has the same links for everyone.
     """
     title, summary = labels.shorten(title, 120), labels.shorten(summary, 1000)
     return Markup(
