@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from markupsafe import Markup
 
 from datasette_agent_ledger import charts
-from datasette_agent_ledger.figures import Figure
+from datasette_agent_ledger.figures import Figure, Record
 
 Behind = Callable[[str | None, str | None], str | None]
 """The link to what lies behind a day (None: all of them) and a key (None: all of them)."""
@@ -46,3 +46,27 @@ def spend_per_day(
         for record in figure.records
     ]
     return charts.stacked_bars(columns, series, cells, name="spend", title=title, summary=summary)
+
+
+def curve_per_day(
+    figure: Figure,
+    days: Sequence[str],
+    behind: Callable[[str], str | None],
+    *,
+    title: str,
+    summary: str = "",
+    budgets: Sequence[Record] = (),
+    events: Sequence[Record] = (),
+) -> Markup | None:
+    """The curve of key_by_day, with the key's budget per day, where it has one, and what the control loop did."""
+    if figure.problem:
+        return None
+    spent = {record["day"]: record["cost_usd"] for record in figure.records}
+    last = max(spent, default="")
+    points = [charts.Point(day, spent.get(day, 0.0), behind(day)) for day in days if day <= last]
+    limits = [one for one in budgets if one["period"] == "day" and one["limit_usd"] is not None]
+    limit = charts.Line(limits[0]["limit_usd"], f"Budget {limits[0]['budget']}") if limits else None
+    done = [
+        charts.Event(one["ts"], one["verdict"]) for one in events if one["phase"] == "act" and one["ts"][:10] in days
+    ]
+    return charts.curve(points, name="spend", title=title, summary=summary, axis=days, limit=limit, events=done)

@@ -51,6 +51,12 @@ def having(axis: str, key: str | None) -> dict[str, str | None]:
     return {f"{column}__isnull": "1"} if key == UNATTRIBUTED else {f"{column}__exact": key}
 
 
+def calls(datasette: Any, database: str, axis: str, key: str | None, bounds: dict[str, str], **filters: str) -> str:
+    """The calls of a period (bounds of picking.Period), of one key or of all (None)."""
+    within = {"ts__gte": bounds["since"], "ts__lt": bounds["until"]}
+    return rows(datasette, database, "call_cost", **within, **having(axis, key), **filters, _sort_desc="cost_usd")
+
+
 def _with(path: str, query: dict[str, str | None]) -> str:
     given = {name: value for name, value in query.items() if value}
     return f"{path}?{urlencode(given)}" if given else path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -121,4 +120,5 @@ class Page:
             return []
         home = links.home(self.datasette, self.database)
         found = [("Overview", home), *((name.capitalize(), f"{home}/{name}") for name in links.PAGES)]
-        return [{"label": label, "href": href, "current": href == self.request.path.rstrip("/")} for label, href in found]
+        here = self.request.path.rstrip("/")
+        return [{"label": label, "href": href, "current": href == here} for label, href in found]

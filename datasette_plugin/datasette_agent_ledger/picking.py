@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -83,9 +83,13 @@ class Period:
         """Each day of the period, also those without calls."""
         return [(self.first + timedelta(days=n)).isoformat() for n in range((self.last - self.first).days + 1)]
 
+    def of_day(self, day: str) -> dict[str, str]:
+        """The bounds of one of its days."""
+        return replace(self, first=date.fromisoformat(day), last=date.fromisoformat(day)).bounds()
+
     def of_utc(self) -> Period:
         """The same days, of UTC."""
-        return Period(self.choice, self.first, self.last, self.before, ZoneInfo("UTC"))
+        return replace(self, zone=ZoneInfo("UTC"))
 
     def _calendar(self) -> str:
         begins = {self._bound(day): day.isoformat() for day in map(date.fromisoformat, self.days())}

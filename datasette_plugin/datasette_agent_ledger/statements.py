@@ -37,7 +37,7 @@ class Statement:
         return tuple(dict.fromkeys(re.findall(r":([a-z_]+)\b", _QUOTED.sub("", self.sql))))
 
     def by(self, axis: str, other: str | None = None) -> Statement:
-        """The same for one axis: {axis} is its name, {key} what names its rows; {other} and {other_key} those of a second."""
+        """The same for one axis: {axis} is its name, {key} what names its rows; {other} and {other_key}: of another."""
         filled = {"axis": axis, "key": KEYS[axis]}
         if other is not None:
             filled |= {"other": other, "other_key": KEYS[other]}

@@ -63,7 +63,7 @@ async def overview(page: Page) -> Response:
                 summary=period.title,
             ),
             "top": _TOP,
-            "pickers": _pickers(by, all_in, period, known),
+            "pickers": pickers((by, all_in), period, known),
             "query": query,
             "note": _UTC_ONLY if by == "customer" and period.zone.key != "UTC" else None,
         },
@@ -92,13 +92,15 @@ async def _rows_behind(page: Page, by: str, period: picking.Period, **filters: s
     return behind
 
 
-def _pickers(by: str, all_in: bool, period: picking.Period, known: Record) -> dict[str, Any]:
-    """The fields of the form, each with its choices as (value, label), and what is chosen."""
+def pickers(chosen: tuple[str, bool] | None, period: picking.Period, known: Record) -> dict[str, Any]:
+    """The fields of the form, each with its choices as (value, label), and what is chosen.
+
+    `chosen`: the axis, and whether all in; None: the page has no such choice.
+    """
     months = picking.months(known.get("first_ts"), known.get("last_ts"))
     if picking.is_month(period.choice) and period.choice not in months:
         months = [period.choice, *months]
-    return {
-        "by": {"chosen": by, "choices": [(axis, axis.capitalize()) for axis in links.AXES]},
+    found: dict[str, Any] = {
         "period": {
             "chosen": period.choice,
             "choices": [
@@ -110,5 +112,9 @@ def _pickers(by: str, all_in: bool, period: picking.Period, known: Record) -> di
         "since": {"chosen": period.first.isoformat()},
         "until": {"chosen": period.last.isoformat()},
         "tz": {"chosen": period.zone.key, "choices": picking.zones()},
-        "cost": {"chosen": "all" if all_in else "llm", "choices": [("llm", "LLM calls"), ("all", "All-in")]},
     }
+    if chosen is not None:
+        by, all_in = chosen
+        found["by"] = {"chosen": by, "choices": [(axis, axis.capitalize()) for axis in links.AXES]}
+        found["cost"] = {"chosen": "all" if all_in else "llm", "choices": [("llm", "LLM calls"), ("all", "All-in")]}
+    return found
