@@ -21,13 +21,12 @@ class Attached:
 
     database: str
     db: Any = field(repr=False)
-    definitions: dict[str, str] = field(repr=False)
-    """The SQL of its views, by name."""
-    tables: frozenset[str] = field(repr=False)
+    views: dict[str, str] = field(repr=False)  # their SQL, by name
+    tables: dict[str, str] = field(repr=False)
 
     def has(self, name: str) -> bool:
         """Has it this table or view?"""
-        return name in self.definitions or name in self.tables
+        return name in self.views or name in self.tables
 
 
 _known: WeakKeyDictionary[Any, tuple[int, Attached]] = WeakKeyDictionary()
@@ -47,8 +46,8 @@ async def ledger(datasette: Any, database: str) -> Attached | None:
         attached = Attached(
             database=database,
             db=db,
-            definitions={row["name"]: row["sql"] for row in rows if row["type"] == "view"},
-            tables=frozenset(row["name"] for row in rows if row["type"] == "table"),
+            views={row["name"]: row["sql"] for row in rows if row["type"] == "view"},
+            tables={row["name"]: row["sql"] or "" for row in rows if row["type"] == "table"},
         )
         _known[db] = (found["schema_version"], attached)
     return attached
@@ -58,3 +57,8 @@ async def ledgers(datasette: Any) -> list[Attached]:
     """All ledgers that Datasette has open, in its order."""
     found = [await ledger(datasette, database) for database in datasette.databases if database != "_internal"]
     return [attached for attached in found if attached is not None]
+
+
+def is_known(datasette: Any, database: str) -> bool:
+    """Is it a ledger that was found before? For hooks that can't wait."""
+    return datasette.databases.get(database) in _known

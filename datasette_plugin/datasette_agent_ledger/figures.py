@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,15 @@ class Figure:
     @property
     def note(self) -> str:
         return self.statement.note
+
+    def shown(self, leave: Collection[str] = ()) -> list[int]:
+        """The places of the columns to show: not those of `leave`, nor those of words that are empty in every row."""
+        return [
+            place
+            for place, column in enumerate(self.columns)
+            if column.name not in leave
+            and (column.kind not in ("text", "time") or any(row[place].value is not None for row in self.rows))
+        ]
 
     @property
     def first(self) -> Record:

@@ -42,3 +42,8 @@ def _teams(datasette: Any, actor: Any, database: str) -> tuple[str, ...]:
         return ()
     found = actor.get(named)
     return tuple(team for team in (found if isinstance(found, list) else [found]) if isinstance(team, str) and team)
+
+
+async def any_figure(datasette: Any, actor: Any, database: str) -> bool:
+    """May the actor see the figures that almost every page is made of?"""
+    return await compat.can_view(datasette, actor, database, _SEAM)

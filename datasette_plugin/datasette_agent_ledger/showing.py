@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 UNKNOWN = "–"
 """What is not known is not zero."""
 
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d:\d\d)(?:\.\d+)?Z)?\Z", re.ASCII)
+_TIMES = ("_ts", "_at", "_from", "_to", "_until", "_start", "_end", "_through")
 _NAMES = {"agent_id": "agent", "customer_id": "customer", "request_id": "request", "cost_usd": "cost USD"}
 
 
 def kind_of(column: str) -> str:
-    """What a column holds, by its name: money, price, share, count or text."""
+    """What a column holds, by its name: money, price, share, count, time or text."""
+    if column == "ts" or column.endswith(_TIMES):
+        return "time"
     if column.endswith("_usd_mtok") or column in ("other_input", "other_output"):
         return "price"
     if column.endswith("_usd") or column == "usd":
@@ -34,6 +39,8 @@ def text(column: str, value: Any) -> str:
     if value is None:
         return UNKNOWN
     kind = kind_of(column)
+    if kind == "time" and isinstance(value, str):
+        return moment(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         if kind == "money":
             return money(value)
@@ -47,8 +54,26 @@ def text(column: str, value: Any) -> str:
     return str(value)
 
 
+def moment(value: str) -> str:
+    """A time of the ledger (UTC) to the second, and a day where it is the beginning of one."""
+    if value.startswith("0001-01-01"):
+        return "always"
+    if value.startswith("9999-12-31"):
+        return "open"
+    found = _MOMENT.match(value)
+    if found is None:
+        return value
+    day, clock = found.groups()
+    return day if clock in (None, "00:00:00") else f"{day} {clock}"
+
+
 def money(value: float) -> str:
     """Dollars with cents; what is less than a cent with the digits that tell it from nothing."""
     if value == 0 or abs(value) >= 0.005:
-        return f"{value:,.2f}"
-    return f"{value:.12f}".rstrip("0") if abs(value) < 0.00005 else f"{value:.4f}"
+        return _signed(f"{value:,.2f}")
+    return _signed(f"{value:.12f}".rstrip("0") if abs(value) < 0.00005 else f"{value:.4f}")
+
+
+def _signed(number: str) -> str:
+    """With a minus of the width of a digit, so that columns stay aligned."""
+    return number.replace("-", "\N{MINUS SIGN}")
