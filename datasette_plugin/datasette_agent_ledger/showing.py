@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from datasette_agent_ledger.charts import labels
+
 UNKNOWN = "–"
 """What is not known is not zero."""
 
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d:\d\d)(?:\.\d+)?Z)?\Z", re.ASCII)
+_LONGEST = 160  # characters of a cell; the rows behind it have all
 _TIMES = ("_ts", "_at", "_from", "_to", "_until", "_start", "_end", "_through")
 _NAMES = {"agent_id": "agent", "customer_id": "customer", "request_id": "request", "cost_usd": "cost USD"}
 
@@ -51,7 +54,7 @@ def text(column: str, value: Any) -> str:
         if isinstance(value, int):
             return f"{value:,}" if kind == "count" else str(value)
         return f"{value:,.6g}"
-    return str(value)
+    return labels.shorten(str(value), _LONGEST)
 
 
 def moment(value: str) -> str:

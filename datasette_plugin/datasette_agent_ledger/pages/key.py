@@ -29,6 +29,7 @@ async def key(page: Page, axis: str, name: str) -> Response:
         {
             "title": name,
             "axis": axis,
+            "column": links.AXES[axis],
             "key": name,
             "period": period,
             "figures": figures,

@@ -17,7 +17,7 @@ asked as (
   join ledger
     on substr(ledger.response_id, -8) = substr(answered.response_id, -8) and ledger.response_id = answered.response_id
 )
-select ts, tool, server, resource_id, operation, units, unit, duration_ms, status, cost_usd, cost_source, id
+select ts, tool, server, resource_id, operation, units, unit, duration_ms, status, id, cost_source, cost_usd
 from tool_cost
 where id in (select id from audit where request_id in (select request_id from asked)) and request_id = :request_id
 order by ts, id
