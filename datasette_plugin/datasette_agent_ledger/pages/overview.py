@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import date
 from typing import Any
 
 from datasette import Response
@@ -79,15 +77,16 @@ def grained(period: picking.Period, by: str) -> tuple[dict[str, str], dict[str, 
 
 
 async def _rows_behind(page: Page, by: str, period: picking.Period, **filters: str) -> drawing.Behind:
-    """Links to the calls of a day and a key; none where the viewer may not see calls."""
+    """Links to the calls of a day, none where the viewer may not see calls; without a day to the page of a key."""
     visible = page.of_team is None and await page.may_view("call_cost")
 
     def behind(day: str | None, key: str | None) -> str | None:
-        if not visible or key in links.REST:
+        if page.of_team is not None or key in links.REST:
             return None
-        days = period if day is None else replace(period, first=date.fromisoformat(day), last=date.fromisoformat(day))
-        within = {"ts__gte": days.bounds()["since"], "ts__lt": days.bounds()["until"]}
-        return links.rows(page.datasette, page.database, "call_cost", **within, **links.having(by, key), **filters)
+        if day is None:
+            return None if key is None else links.of(page.datasette, page.database, by, key, **period.query())
+        within = period.of_day(day)
+        return links.calls(page.datasette, page.database, by, key, within, **filters) if visible else None
 
     return behind
 
