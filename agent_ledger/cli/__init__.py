@@ -23,6 +23,7 @@ from agent_ledger.cli.replay import replay
 from agent_ledger.cli.report import report
 from agent_ledger.cli.rows import rows
 from agent_ledger.cli.rule import rule
+from agent_ledger.cli.serve import serve
 from agent_ledger.cli.share import share
 from agent_ledger.cli.show import show
 from agent_ledger.cli.tool_price import tool_price
@@ -70,6 +71,7 @@ for _command in (
     views,
     rows,
     export,
+    serve,
     demo,
 ):
     cli.add_command(_command)

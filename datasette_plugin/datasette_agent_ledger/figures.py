@@ -81,11 +81,12 @@ def answered(
     """The figure of a statement's rows."""
     records = [dict(zip(names, row, strict=True)) for row in found]
     columns = [Column(name, showing.label(name), showing.kind_of(name)) for name in names]
+    digits = {name: showing.digits(record[name] for record in records) for name in names}
     rows = [
         [
             Cell(
                 record[column.name],
-                showing.text(column.name, record[column.name]),
+                showing.text(column.name, record[column.name], digits[column.name]),
                 column.kind,
                 behind(record, column.name),
             )

@@ -88,14 +88,26 @@ def _sort(name: str) -> str | None:
 
 
 async def _tell(datasette: Any, database: str, tables: dict[str, dict[str, Any]]) -> None:
-    """Datasette 1.0: descriptions into its internal database, everything else into its configuration."""
+    """Datasette 1.0: descriptions into its internal database, everything else into its configuration.
+
+    Both at once: set_column_metadata for each of a thousand columns would take seconds. What is said there stays.
+    """
+    internal = datasette.get_internal_database()
+    await internal.execute_write_many(
+        "insert into metadata_resources (database_name, resource_name, key, value) values (?, ?, 'description', ?)"
+        " on conflict do nothing",
+        [(database, name, told["description"]) for name, told in tables.items() if "description" in told],
+    )
+    await internal.execute_write_many(
+        "insert into metadata_columns (database_name, resource_name, column_name, key, value)"
+        " values (?, ?, ?, 'description', ?) on conflict do nothing",
+        [
+            (database, name, column, meaning)
+            for name, told in tables.items()
+            for column, meaning in told.get("columns", {}).items()
+        ],
+    )
     for name, told in tables.items():
-        said = await datasette.get_resource_metadata(database, name) or {}
-        if "description" in told and "description" not in said:
-            await datasette.set_resource_metadata(database, name, "description", told["description"])
-        for column, meaning in told.get("columns", {}).items():
-            if not await datasette.get_column_metadata(database, name, column):
-                await datasette.set_column_metadata(database, name, column, "description", meaning)
         _configure(datasette, database, name, told)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from datasette_agent_ledger.charts import labels
@@ -37,16 +38,14 @@ def label(column: str) -> str:
     return named.replace("_usd", " USD").replace("_", " ")
 
 
-def text(column: str, value: Any) -> str:
-    """One value as text."""
+def text(column: str, value: Any, digits: int = 2) -> str:
+    """One value as text; amounts with so many digits after the point."""
     if value is None:
         return UNKNOWN
     kind = kind_of(column)
-    if kind == "time" and isinstance(value, str):
-        return moment(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         if kind == "money":
-            return money(value)
+            return money(value, digits)
         if kind == "price":
             return f"{value:,.6f}".rstrip("0").rstrip(".")
         if kind == "share":
@@ -54,29 +53,16 @@ def text(column: str, value: Any) -> str:
         if isinstance(value, int):
             return f"{value:,}" if kind == "count" else str(value)
         return f"{value:,.6g}"
-    return labels.shorten(str(value), _LONGEST)
+    return str(value)
 
 
-def moment(value: str) -> str:
-    """A time of the ledger (UTC) to the second, and a day where it is the beginning of one."""
-    if value.startswith("0001-01-01"):
-        return "always"
-    if value.startswith("9999-12-31"):
-        return "open"
-    found = _MOMENT.match(value)
-    if found is None:
-        return value
-    day, clock = found.groups()
-    return day if clock in (None, "00:00:00") else f"{day} {clock}"
+def digits(amounts: Iterable[Any]) -> int:
+    """How many digits after the point amounts of one column have: more where all of them are small."""
+    known = [abs(amount) for amount in amounts if isinstance(amount, int | float)]
+    return 4 if known and max(known) < 10 else 2
 
 
-def money(value: float) -> str:
-    """Dollars with cents; what is less than a cent with the digits that tell it from nothing."""
-    if value == 0 or abs(value) >= 0.005:
-        return _signed(f"{value:,.2f}")
-    return _signed(f"{value:.12f}".rstrip("0") if abs(value) < 0.00005 else f"{value:.4f}")
-
-
-def _signed(number: str) -> str:
-    """With a minus of the width of a digit, so that columns stay aligned."""
-    return number.replace("-", "\N{MINUS SIGN}")
+def money(value: float, digits: int = 2) -> str:
+    """Dollars; what would round to nothing with the digits that tell it from nothing."""
+    shown = f"{value:,.{digits}f}"
+    return f"{value:.12f}".rstrip("0") if value and not shown.strip("-0.,") else shown
