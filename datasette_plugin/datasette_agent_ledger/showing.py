@@ -43,6 +43,8 @@ def text(column: str, value: Any, digits: int = 2) -> str:
     if value is None:
         return UNKNOWN
     kind = kind_of(column)
+    if kind == "time" and isinstance(value, str):
+        return moment(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         if kind == "money":
             return money(value, digits)
@@ -53,7 +55,20 @@ def text(column: str, value: Any, digits: int = 2) -> str:
         if isinstance(value, int):
             return f"{value:,}" if kind == "count" else str(value)
         return f"{value:,.6g}"
-    return str(value)
+    return labels.shorten(str(value), _LONGEST)
+
+
+def moment(value: str) -> str:
+    """A time of the ledger (UTC) to the second, and a day where it is the beginning of one."""
+    if value.startswith("0001-01-01"):
+        return "always"
+    if value.startswith("9999-12-31"):
+        return "open"
+    found = _MOMENT.match(value)
+    if found is None:
+        return labels.shorten(value, _LONGEST)
+    day, clock = found.groups()
+    return day if clock in (None, "00:00:00") else f"{day} {clock}"
 
 
 def digits(amounts: Iterable[Any]) -> int:
@@ -65,4 +80,6 @@ def digits(amounts: Iterable[Any]) -> int:
 def money(value: float, digits: int = 2) -> str:
     """Dollars; what would round to nothing with the digits that tell it from nothing."""
     shown = f"{value:,.{digits}f}"
-    return f"{value:.12f}".rstrip("0") if value and not shown.strip("-0.,") else shown
+    if value and not shown.strip("-0.,"):
+        shown = f"{value:.12f}".rstrip("0")
+    return shown.replace("-", "\N{MINUS SIGN}")  # which is as wide as a digit, so that columns stay aligned

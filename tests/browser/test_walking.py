@@ -17,13 +17,19 @@ def heading(page: Any) -> str:
     return str(page.locator("section.content h1").inner_text())
 
 
+def follow(page: Any, link: Any) -> None:
+    """Click, and be there."""
+    with page.expect_navigation():
+        link.click()
+
+
 def test_from_the_overview_to_a_request_and_back(open_page: Callable[..., Any]) -> None:
     page = open_page(OCTOBER)
     first = heading(page)
-    page.locator("section.content").get_by_role("link", name="invoice-reconciler").first.click()
+    follow(page, page.locator("section.content").get_by_role("link", name="invoice-reconciler").first)
     assert "invoice-reconciler" in heading(page)
     agent = page.url
-    page.locator("a[href*='/ledger/request/']").first.click()
+    follow(page, page.locator("a[href*='/ledger/request/']").first)
     assert "/ledger/request/" in page.url
     assert page.locator("section.content table").count() >= 1
     page.go_back()
@@ -37,7 +43,7 @@ def test_the_pickers_choose_axis_period_and_cost(open_page: Callable[..., Any]) 
     page.select_option("select[name=by]", "team")
     page.select_option("select[name=period]", "2026-10")
     page.select_option("select[name=cost]", "all")
-    page.get_by_role("button", name="Show").click()
+    follow(page, page.get_by_role("button", name="Show"))
     asked = parse_qs(urlsplit(page.url).query)
     assert (asked["by"], asked["period"], asked["cost"]) == (["team"], ["2026-10"], ["all"])
     assert "team" in heading(page)
@@ -52,7 +58,7 @@ def test_dates_and_a_time_zone(open_page: Callable[..., Any]) -> None:
     page.fill("input[name=since]", "2026-10-24")
     page.fill("input[name=until]", "2026-10-26")
     page.fill("input[name=tz]", "Europe/Berlin")
-    page.get_by_role("button", name="Show").click()
+    follow(page, page.get_by_role("button", name="Show"))
     assert "2026-10-24" in heading(page)
     assert page.input_value("input[name=tz]") == "Europe/Berlin"
     page.locator("#spend summary").click()
@@ -65,7 +71,7 @@ def test_a_mark_leads_to_its_rows(open_page: Callable[..., Any]) -> None:
     mark = page.locator("#spend .al-drawing a", has=page.locator("title", has_text="24 Oct 2026")).first
     href = mark.get_attribute("href")
     assert "agent_id__exact=invoice-reconciler" in href
-    mark.click()
+    follow(page, mark)
     assert urlsplit(page.url).path == "/demo/call_cost"
     assert page.locator("table.rows-and-columns tbody tr").count() > 1
 
@@ -84,7 +90,7 @@ def test_the_statement_opens_in_the_editor_with_the_same_rows(open_page: Callabl
     page = open_page(OCTOBER)
     details = page.locator("details.al-sql").last
     details.locator("summary").click()
-    details.get_by_role("link", name="Open in the SQL editor").click()
+    follow(page, details.get_by_role("link", name="Open in the SQL editor"))
     assert "invoice-reconciler" in page.locator("table.rows-and-columns").first.inner_text()
 
 
@@ -94,7 +100,7 @@ def test_hostile_names_are_text_and_open_their_own_page(open_page: Callable[...,
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     links = page.locator(".al-ranked th a[href*='/ledger/agent/']")
     assert links.count() == 7
-    links.nth(number).click()
+    follow(page, links.nth(number))
     assert page.locator("section.content h1").count() == 1
     assert page.locator("section.content :is(script, img)").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
