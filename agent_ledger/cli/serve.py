@@ -92,6 +92,7 @@ def _bound(port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((_LOOPBACK, port))
+        listening.listen()  # who asks before the server is ready waits
     except OSError as error:
         listening.close()
         raise LedgerError(f"port {port} can't be used ({error.strerror}): give another with --port") from error

@@ -54,6 +54,11 @@ async def prepare(datasette: Any) -> None:
         for database, tables in found.items():
             await _tell(datasette, database, tables)
     else:
+        theirs = datasette.metadata("databases") or {}
+        for database, tables in found.items():
+            for name, settings in ((theirs.get(database) or {}).get("tables") or {}).items():
+                if "sort" in settings:  # one of both
+                    tables.get(name, {}).pop("sort_desc", None)
         _prepared[datasette] = {"databases": {name: {"tables": tables} for name, tables in found.items()}}
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Server, hrefs, shown
 from datasette_agent_ledger import compat, links
+from datasette_server import Server, hrefs, shown
 from support import call, raw, tool_call
 
 from agent_ledger import Ledger, closing, plugins

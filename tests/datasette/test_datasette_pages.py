@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from conftest import PAGES, Server, hrefs, shown
 from datasette_agent_ledger.statements import statement
+from datasette_server import PAGES, Server, hrefs, shown
 from support import add_prices, call, price
 
 from agent_ledger import Ledger

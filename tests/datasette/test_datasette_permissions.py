@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PAGES, Server, denied, hrefs, shown
 from datasette_agent_ledger import compat, queries
 from datasette_agent_ledger.statements import statement
+from datasette_server import PAGES, Server, denied, hrefs, shown
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Datasette's own
 
