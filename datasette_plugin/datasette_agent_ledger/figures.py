@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,33 @@ class Cell:
     href: str | None
 
 
+class Rows(Sequence[list[Cell]]):
+    """Records as cells, made when they are asked for: most of a chart's rows are never shown as a table."""
+
+    def __init__(self, records: list[Record], columns: list[Column], behind: Behind) -> None:
+        self._records, self._columns, self._behind = records, columns, behind
+        self._digits: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self._row(record) for record in self._records[place]]
+        return self._row(self._records[place])
+
+    def _row(self, record: Record) -> list[Cell]:
+        if not self._digits:
+            names = (column.name for column in self._columns)
+            self._digits = {name: showing.digits(one[name] for one in self._records) for name in names}
+        return [self._cell(record, column) for column in self._columns]
+
+    def _cell(self, record: Record, column: Column) -> Cell:
+        value = record[column.name]
+        text = showing.text(column.name, value, self._digits[column.name])
+        return Cell(value, text, column.kind, self._behind(record, column.name))
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One statement's answer. `problem` says why there is none; `records` and `rows` are empty then."""
@@ -41,7 +68,7 @@ class Figure:
     parameters: dict[str, Any]
     records: list[Record]
     columns: list[Column]
-    rows: list[list[Cell]]
+    rows: Sequence[list[Cell]]
     problem: str | None = None
     hidden: bool = False  # the viewer may not see what it shows
     sql_href: str | None = None
@@ -66,7 +93,7 @@ class Figure:
             place
             for place, column in enumerate(self.columns)
             if column.name not in leave
-            and (column.kind not in ("text", "time") or any(row[place].value is not None for row in self.rows))
+            and (column.kind not in ("text", "time") or any(record[column.name] is not None for record in self.records))
         ]
 
     @property
@@ -81,17 +108,4 @@ def answered(
     """The figure of a statement's rows."""
     records = [dict(zip(names, row, strict=True)) for row in found]
     columns = [Column(name, showing.label(name), showing.kind_of(name)) for name in names]
-    digits = {name: showing.digits(record[name] for record in records) for name in names}
-    rows = [
-        [
-            Cell(
-                record[column.name],
-                showing.text(column.name, record[column.name], digits[column.name]),
-                column.kind,
-                behind(record, column.name),
-            )
-            for column in columns
-        ]
-        for record in records
-    ]
-    return Figure(statement, parameters, records, columns, rows)
+    return Figure(statement, parameters, records, columns, Rows(records, columns, behind))

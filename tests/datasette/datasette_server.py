@@ -30,6 +30,7 @@ PAGES = (
     "/request/r1",
     "/budgets",
     "/reconciliation",
+    "/reconciliation?changes=1",
     "/prices",
     "/quality",
 )

@@ -63,11 +63,13 @@ async def reconciliation(page: Page) -> Response:
             return links.of(page.datasette, page.database, record["axis"], record["key"], period=record["month"])
         return None
 
+    here = links.page(page.datasette, page.database, "reconciliation")
+    changes = bool(page.request.args.get("changes"))
     figures = await page.figures(
         Question("reconciliation_months", behind=invoice),
         Question("invoiced_agents", {"month": month}),
-        Question("closed_months"),
-        Question("restated", behind=restated),
+        Question("closed_months", behind=lambda _, column: f"{here}?changes=1" if column == "month" else None),
+        *([Question("restated", behind=restated)] if changes else []),
     )
     return await page.render(
         "sections.html",
@@ -75,6 +77,7 @@ async def reconciliation(page: Page) -> Response:
             "title": "Reconciliation",
             "figures": list(figures.values()),
             "subtitles": {"invoiced_agents": picking.month_title(month) if month else ""},
+            "more": None if changes else (f"{here}?changes=1", "What has changed since months were closed, and why?"),
         },
     )
 
