@@ -9,8 +9,9 @@ from typing import Any
 from datasette import Forbidden, Response
 from datasette.database import QueryInterrupted
 
-from datasette_agent_ledger import charts, compat, figures, links
+from datasette_agent_ledger import charts, compat, links
 from datasette_agent_ledger.discovery import Attached
+from datasette_agent_ledger.figures import Behind, Figure, Record, answered
 from datasette_agent_ledger.statements import Statement, statement
 
 _SLOW = (
@@ -27,7 +28,7 @@ class Question:
     parameters: dict[str, Any] = field(default_factory=dict)
     axis: str | None = None
     other: str | None = None  # a second axis
-    behind: figures.Behind | None = None
+    behind: Behind | None = None
     called: str | None = None  # what the page calls it; None: as the statement
 
     @property
@@ -54,7 +55,7 @@ class Page:
             self._asked[name] = asyncio.ensure_future(compat.can_view(self.datasette, self.actor, self.database, name))
         return await self._asked[name]
 
-    async def figures(self, *questions: Question) -> dict[str, figures.Figure]:
+    async def figures(self, *questions: Question) -> dict[str, Figure]:
         """The answers by name. Raises Forbidden where the viewer may see none of them."""
         asked = await asyncio.gather(*(self._answer(question) for question in questions))
         if asked and all(figure.hidden for figure in asked):
@@ -65,10 +66,10 @@ class Page:
             for question, figure in zip(questions, asked, strict=True)
         }
 
-    async def _answer(self, question: Question) -> figures.Figure:
+    async def _answer(self, question: Question) -> Figure:
         asked = question.statement
         parameters = {name: question.parameters[name] for name in asked.parameters}
-        empty = figures.Figure(asked, parameters, [], [], [])
+        empty = Figure(asked, parameters, [], [], [])
         if self.of_team is None and not await self._may_see(asked):
             return replace(empty, problem="You may not see this: ask who runs this server.", hidden=True)
         if missing := [name for name in asked.reads if not self.ledger.has(name)]:
@@ -77,7 +78,7 @@ class Page:
             found = await self.ledger.db.execute(asked.sql, parameters)
         except QueryInterrupted:
             return replace(empty, problem=f"“{asked.title}” {_SLOW}.")
-        return figures.answered(asked, parameters, found.columns, found.rows, question.behind or self.behind)
+        return answered(asked, parameters, found.columns, found.rows, question.behind or self.behind)
 
     async def _may_see(self, asked: Statement) -> bool:
         return all(await asyncio.gather(*(self.may_view(name) for name in dict.fromkeys((*asked.reads, *asked.shows)))))
@@ -85,7 +86,7 @@ class Page:
     async def _may_link(self) -> bool:
         return self.of_team is None and await compat.can_sql(self.datasette, self.actor, self.database)
 
-    def _linked(self, figure: figures.Figure) -> figures.Figure:
+    def _linked(self, figure: Figure) -> Figure:
         if figure.hidden:
             return figure
         sql, csv, json = (
@@ -94,7 +95,7 @@ class Page:
         )
         return replace(figure, sql_href=sql, csv_href=csv, json_href=json)
 
-    def behind(self, record: figures.Record, column: str) -> str | None:
+    def behind(self, record: Record, column: str) -> str | None:
         """Where a cell leads to unless its page knows better: keys to their own page."""
         axis = links.LINKED.get(column)
         value = record[column]

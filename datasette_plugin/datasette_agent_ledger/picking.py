@@ -87,6 +87,14 @@ class Period:
         """The bounds of one of its days."""
         return replace(self, first=date.fromisoformat(day), last=date.fromisoformat(day)).bounds()
 
+    def earlier(self) -> Period:
+        """The period before, which amounts are compared with."""
+        last = self.first - timedelta(days=1)
+        if is_month(self.choice):
+            before = (self.before - timedelta(days=1)).replace(day=1)
+            return Period(self.before.isoformat()[:7], self.before, last, before, self.zone)
+        return Period("custom", self.before, last, self.before - (self.first - self.before), self.zone)
+
     def of_utc(self) -> Period:
         """The same days, of UTC."""
         return replace(self, zone=ZoneInfo("UTC"))
@@ -151,7 +159,8 @@ def months(first: str | None, last: str | None) -> list[str]:
     """The months from one timestamp to another, the last one first."""
     if not first or not last:
         return []
-    found, month = [], date.fromisoformat(f"{last[:7]}-01")
+    found: list[str] = []
+    month = date.fromisoformat(f"{last[:7]}-01")
     while month.isoformat()[:7] >= first[:7] and len(found) < 36:
         found.append(month.isoformat()[:7])
         month = (month - timedelta(days=1)).replace(day=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from datasette_agent_ledger import picking, showing
@@ -46,6 +46,15 @@ def test_custom_days_have_as_many_before_them() -> None:
     assert found.before == date(2026, 1, 22)
     assert found.title_before == "the 10 days before"
     assert picking.period(found.query(), None, today=TODAY) == found  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", [{"period": "2026-01"}, {"period": "30d"}, {"period": "2025-03"}])
+def test_the_period_before_is_the_one_that_is_compared_with(given: dict[str, str]) -> None:
+    found = picking.period(given, None, today=TODAY)
+    earlier = found.earlier()
+    assert (earlier.first, earlier.last) == (found.before, found.first - timedelta(days=1))
+    again = picking.period({name: value for name, value in earlier.query().items() if value}, None, today=TODAY)
+    assert again == earlier
 
 
 def test_months_to_choose_from() -> None:

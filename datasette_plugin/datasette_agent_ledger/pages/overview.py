@@ -7,7 +7,7 @@ from typing import Any
 from datasette import Response
 
 from datasette_agent_ledger import drawing, links, picking
-from datasette_agent_ledger.figures import Record
+from datasette_agent_ledger.figures import Behind, Record
 from datasette_agent_ledger.page import Page, Question
 
 _TOP = 15
@@ -36,12 +36,13 @@ async def overview(page: Page) -> Response:
 
     kind = "all_in_" if all_in else ""
     figures = await page.figures(
-        Question("totals", period.sums()),
-        Question("all_in_totals", period.sums()),
+        Question("totals", period.sums(), behind=_wholes_behind(page, period, query)),
+        Question("all_in_totals", period.sums(), behind=_wholes_behind(page, period, query)),
         Question("forecast", period.bounds()),
         Question("billed"),
         Question(f"{kind}by_day", daily, axis=by, behind=behind, called="by_day"),
         Question(f"{kind}by_key", summed, axis=by, behind=behind, called="by_key"),
+        *([Question("budget_use", axis=by, behind=behind)] if page.ledger.has("budget_status") else []),
     )
     return await page.render(
         "overview.html",
@@ -74,6 +75,26 @@ def grained(period: picking.Period, by: str) -> tuple[dict[str, str], dict[str, 
         return period.bounds(), period.sums()
     daily, summed = period.of_utc().bounds(), period.of_utc().sums()
     return daily | {"grain": daily["customer_grain"]}, summed | {"grain": summed["customer_grain"]}
+
+
+def _wholes_behind(page: Page, period: picking.Period, query: dict[str, str | None]) -> Behind:
+    """What lies behind the sums of the whole period."""
+    database, charges = page.database, "unallocated_charge"
+    bounds = period.bounds()
+    found = {
+        "cost_usd": links.calls(page.datasette, database, "agent", None, bounds),
+        "calls": links.calls(page.datasette, database, "agent", None, bounds),
+        "unpriced_calls": links.page(page.datasette, database, "quality"),
+        "unpriced_share": links.page(page.datasette, database, "quality"),
+        "before_usd": links.home(page.datasette, database, **(query | period.earlier().query())),
+        "unattributed_usd": links.of(page.datasette, database, "team", links.UNATTRIBUTED, **period.query()),
+        "unattributed_share": links.of(page.datasette, database, "team", links.UNATTRIBUTED, **period.query()),
+        "all_in_usd": links.home(page.datasette, database, **(query | {"cost": "all"})),
+        "unallocated_usd": links.rows(
+            page.datasette, database, charges, period_start__gte=bounds["since"], period_start__lt=bounds["until"]
+        ),
+    }
+    return lambda _, column: found.get(column)
 
 
 async def _rows_behind(page: Page, by: str, period: picking.Period, **filters: str) -> drawing.Behind:
