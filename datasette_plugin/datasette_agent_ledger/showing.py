@@ -27,7 +27,12 @@ def kind_of(column: str) -> str:
         return "money"
     if column.endswith("_share") or column == "share":
         return "share"
-    if column.endswith(("calls", "tokens", "_ms", "lines", "rows")) or column in ("charges", "weight", "units", "part"):
+    if column.endswith(("calls", "tokens", "_ms", "lines", "rows", "calls_difference")) or column in (
+        "charges",
+        "weight",
+        "units",
+        "part",
+    ):
         return "count"
     return "text"
 
@@ -74,7 +79,7 @@ def moment(value: str) -> str:
 def digits(amounts: Iterable[Any]) -> int:
     """How many digits after the point amounts of one column have: more where all of them are small."""
     known = [abs(amount) for amount in amounts if isinstance(amount, int | float)]
-    return 4 if known and max(known) < 10 else 2
+    return 4 if known and 0 < max(known) < 10 else 2
 
 
 def money(value: float, digits: int = 2) -> str:
