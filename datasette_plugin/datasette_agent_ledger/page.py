@@ -110,6 +110,7 @@ class Page:
             "home": links.home(self.datasette, self.database),
             "pages": self._navigation(),
             "bar": charts.bar,
+            "meter": charts.meter,
             "stylesheet": compat.static_href(self.datasette, "agent-ledger.css"),
             **context,
         }

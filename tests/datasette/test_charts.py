@@ -20,19 +20,15 @@ from datasette_agent_ledger.charts import (
     Cell,
     Column,
     Event,
-    Item,
     Line,
     Point,
     Series,
     bar,
+    bars,
     curve,
     frame,
     meter,
-    ranked,
-    ranked_bars,
     scale,
-    spark,
-    sparkline,
     stacked,
     stacked_bars,
 )
@@ -77,12 +73,6 @@ def curve_of(key: str) -> str:
         name="month", title=key, summary=f"of {key}", axis=DAYS, limit=Line(5.0, key, "/budget"),
         forecast=Point("2026-10-31", 6.0, "/forecast"), events=[Event("2026-10-02T10:00:00Z", key, "/event")],
     )  # fmt: skip
-
-
-def ranked_of(key: str) -> str:
-    return ranked_bars(
-        [Item(key, 3.0, "/key", note=key), Item("b", None)], name="top", title=key, key=key, note="Change"
-    )
 
 
 # -- scale ------------------------------------------------------------------------------------------------------------
@@ -213,12 +203,12 @@ def curve_module():  # type: ignore[no-untyped-def]
     return sys.modules["datasette_agent_ledger.charts.curve"]
 
 
-# -- bars, meters, sparklines -----------------------------------------------------------------------------------------
+# -- bars and meters ---------------------------------------------------------------------------------------------------
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False))
 def test_bars_stay_inside(value: float, other: float) -> None:
-    start, length = ranked.span(value, max(value, other), min(value, other))
+    start, length = bars.span(value, max(value, other), min(value, other))
     assert 0 <= start <= start + length <= 100 + 1e-6
 
 
@@ -230,13 +220,6 @@ def test_meters_stay_inside(used: float | None, forecast: float | None) -> None:
             assert value is None or 0 <= float(value.rstrip("%")) <= 100
         if element.tag == "rect" and (x := element.get("x")):
             assert float(x.rstrip("%")) + float((element.get("width") or "0").rstrip("%")) <= 100.02
-
-
-@given(st.lists(AMOUNTS, max_size=60))
-def test_sparklines_stay_inside(values: list[float | None]) -> None:
-    pieces = spark.pieces(values)
-    assert all(0 <= x <= 100 + 1e-9 and 0 <= y <= 20 for piece in pieces for x, y in piece)
-    assert bool(pieces) == any(value is not None and math.isfinite(value) for value in values)
 
 
 def test_a_meter_says_in_words_what_it_shows() -> None:
@@ -255,7 +238,7 @@ def test_an_unknown_bar_is_not_an_empty_one() -> None:
 # -- all of them ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("draw", [stacked_of, curve_of, ranked_of])
+@pytest.mark.parametrize("draw", [stacked_of, curve_of])
 @pytest.mark.parametrize("key", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_text_is_text(draw, key: str) -> None:  # type: ignore[no-untyped-def]
     markup = draw(key)
@@ -266,10 +249,10 @@ def test_hostile_text_is_text(draw, key: str) -> None:  # type: ignore[no-untype
 
 @given(st.text())
 def test_any_text_is_text(key: str) -> None:
-    assert tags(ranked_of(key)) == tags(ranked_of("plain"))
+    assert tags(stacked_of(key)) == tags(stacked_of("plain"))
 
 
-@pytest.mark.parametrize("draw", [stacked_of, curve_of, ranked_of])
+@pytest.mark.parametrize("draw", [stacked_of, curve_of])
 def test_a_strict_policy_allows_everything(draw) -> None:  # type: ignore[no-untyped-def]
     for element in parsed(draw("a")).iter():
         assert element.tag not in ("script", "style", "foreignObject", "image", "use")
@@ -302,10 +285,8 @@ def test_nothing_to_draw_is_said() -> None:
     for markup in (
         stacked_bars([], [], [], name="n", title="t"),
         curve([], name="n", title="t"),
-        ranked_bars([], name="n", title="t", key="k"),
     ):
         assert "Nothing was recorded here." in markup
-    assert "polyline" not in sparkline([], label="s")
 
 
 # -- colours ----------------------------------------------------------------------------------------------------------

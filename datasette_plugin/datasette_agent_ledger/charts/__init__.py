@@ -16,21 +16,16 @@ word that is unique on the page; ids are made from it. Colours, dark mode and pr
           forecast=Point("2026-10-31", 4870.0), events=[Event("2026-10-12T08:00:00Z", "throttled", href="…")])
         points:  [Point("2026-10-01", 99.5, href="…"), …]   None breaks the curve; `axis` may reach further
 
-    ranked_bars([Item("gpt-5.5", 1234.5, href="…", note="+12.5%"), …], name="models", title="Models", key="Model")
-        is chart and table at once: each row a label, a bar, the amount, and what `note` says
-
     bar(value, largest, smallest=0.0)      one bar for a cell of your own table, beside the number
     meter(share, forecast=None, label="")  how much of a budget is used; beyond 100 % it says so by its form
-    sparkline([1.0, None, 3.0], label="…") a curve of the height of a line
 
-Every chart but the last three brings its data as a table in `<details>`.
+The two charts bring their data as a table in `<details>`.
 """
 
 from __future__ import annotations
 
+from datasette_agent_ledger.charts.bars import bar, meter
 from datasette_agent_ledger.charts.curve import Event, Line, Point, curve
-from datasette_agent_ledger.charts.ranked import Item, bar, meter, ranked_bars
-from datasette_agent_ledger.charts.spark import sparkline
 from datasette_agent_ledger.charts.stacked import OTHER, Cell, Column, Series, stacked_bars
 
 __all__ = [
@@ -38,14 +33,11 @@ __all__ = [
     "Cell",
     "Column",
     "Event",
-    "Item",
     "Line",
     "Point",
     "Series",
     "bar",
     "curve",
     "meter",
-    "ranked_bars",
-    "sparkline",
     "stacked_bars",
 ]

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from datasette_agent_ledger.charts.amounts import known
 
-_LEAST = 1e-12  # a pico-dollar: there is no smaller amount
+LEAST = 1e-12  # a pico-dollar: there is no smaller amount
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
 def ticks(lowest: float, highest: float, about: int = 4) -> list[float]:
     """Round numbers a round step apart, from at or below `lowest` to at or above `highest`, zero among them."""
     lowest, highest = min(lowest, 0.0), max(highest, 0.0)
-    if highest - lowest < _LEAST:
+    if highest - lowest < LEAST:
         return [0.0, 1.0]
     rough = highest / about - lowest / about
     magnitude = 10.0 ** math.floor(math.log10(rough))

@@ -1,65 +1,20 @@
-"""Horizontal bars: a ranking that is a table, one bar for a cell of a table, and a meter of what is used."""
+"""Horizontal bars for the cells of a table, which is what a ranking is; and a meter of what is used."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from datasette_agent_ledger.charts import frame, labels
-from datasette_agent_ledger.charts.amounts import known, share, usd
+from datasette_agent_ledger.charts.amounts import known, share
+from datasette_agent_ledger.charts.scale import LEAST
 
 _BAR = 12
-
-
-@dataclass(frozen=True)
-class Item:
-    """A key and its amount in USD (None: unknown); `note` stands in a column of its own."""
-
-    key: str
-    value: float | None
-    href: str | None = None
-    note: str = ""
-
-
-def ranked_bars(
-    items: Sequence[Item], *, name: str, title: str, key: str, amount: str = "Cost", note: str = "", summary: str = ""
-) -> Markup:
-    """A table whose rows have bars. `key`, `amount` and `note` are headings; without `note` there is no such column."""
-    if not items:
-        return frame.empty(name, title, summary)
-    values = [item.value for item in items if known(item.value)]
-    largest, smallest = max([*values, 0.0]), min([*values, 0.0])
-    rows = []
-    for item in items:
-        said = Markup("<td>{}</td>").format(labels.shorten(item.note, 60) if item.note else "")
-        rows.append(
-            Markup('<tr><th scope="row">{}</th><td class="al-bar-cell">{}</td><td>{}</td>{}</tr>').format(
-                frame.anchor(item.href, item.key, 40), bar(item.value, largest, smallest), usd(item.value),
-                said if note else "",
-            )
-        )  # fmt: skip
-    return frame.figure(
-        name,
-        title,
-        summary,
-        Markup(
-            '<div class="al-scroll"><table class="al-table al-ranked"><thead><tr><th scope="col">{}</th>'
-            '<td class="al-bar-cell"></td><th scope="col">{}</th>{}</tr></thead><tbody>{}</tbody></table></div>'
-        ).format(
-            labels.shorten(key),
-            labels.shorten(amount),
-            Markup('<th scope="col">{}</th>').format(labels.shorten(note)) if note else Markup(""),
-            Markup("").join(rows),
-        ),
-    )
 
 
 def span(value: float, largest: float, smallest: float = 0.0) -> tuple[float, float]:
     """Where a bar begins and how long it is, in per cent. Zero lies where `smallest` and `largest` leave it."""
     low, high = min(smallest, 0.0), max(largest, 0.0)
-    if high == low:
+    if high - low < LEAST:
         return 0.0, 0.0
     whole = high / 2 - low / 2
     zero = (0.0 - low / 2) / whole
