@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from markupsafe import Markup
 
 from datasette_agent_ledger import charts
+from datasette_agent_ledger.charts.amounts import usd
 from datasette_agent_ledger.figures import Figure, Record
 
 Behind = Callable[[str | None, str | None], str | None]
@@ -65,7 +66,11 @@ def curve_per_day(
     last = max(spent, default="")
     points = [charts.Point(day, spent.get(day, 0.0), behind(day)) for day in days if day <= last]
     limits = [one for one in budgets if one["period"] == "day" and one["limit_usd"] is not None]
-    limit = charts.Line(limits[0]["limit_usd"], f"Budget {limits[0]['budget']}") if limits else None
+    limit = (
+        charts.Line(limits[0]["limit_usd"], f"Budget {limits[0]['budget']}: {usd(limits[0]['limit_usd'])}")
+        if limits
+        else None
+    )
     done = [
         charts.Event(one["ts"], one["verdict"]) for one in events if one["phase"] == "act" and one["ts"][:10] in days
     ]

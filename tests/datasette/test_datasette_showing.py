@@ -82,8 +82,8 @@ def test_the_curve_ends_with_the_last_day_that_has_calls_and_breaks_where_no_cal
     )  # fmt: skip
     assert "2 Oct 2026: not priced" in markup
     assert 'href="/2026-10-03"' not in markup
-    assert "Budget daily" in markup
-    assert "throttled" in markup
+    assert "Budget daily: $5.00" in markup
+    assert "2026-10-02 08:00:00: throttled" in markup
 
 
 def test_a_figure_with_a_problem_is_no_chart() -> None:

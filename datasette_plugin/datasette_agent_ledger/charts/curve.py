@@ -169,7 +169,10 @@ def _event(event: Event, places: Sequence[str]) -> Markup:
         '<g><title>{0}: {1}</title><line x1="{2}%" x2="{2}%" y1="14" y2="{3}" class="al-event"/>'
         '<svg x="{2}%" y="4" overflow="visible"><path d="M-5 0h10l-5 9z" class="al-event-head"/></svg></g>'
     ).format(
-        event.x, labels.shorten(event.label, 80), frame.number(frame.middle(index, len(places))), frame.number(_BOTTOM)
+        _moment(event),
+        labels.shorten(event.label, 80),
+        frame.number(frame.middle(index, len(places))),
+        frame.number(_BOTTOM),
     )
     return frame.link(event.href, mark)
 
@@ -209,12 +212,17 @@ def _table(title: str, points: Sequence[Point], forecast: Point | None) -> Marku
     return frame.table(title, ["Day", "Amount"], rows)
 
 
+def _moment(event: Event) -> str:
+    """To the second, where it is a time."""
+    return labels.shorten(event.x[:19].replace("T", " "))
+
+
 def _events(events: Sequence[Event]) -> Markup:
     """The marks in words."""
     if not events:
         return Markup("")
     lines = [
-        Markup("<li><time>{}</time> {}</li>").format(event.x, frame.anchor(event.href, event.label, 80))
+        Markup("<li><time>{}</time> {}</li>").format(_moment(event), frame.anchor(event.href, event.label, 80))
         for event in events
     ]
     return Markup('<ol class="al-events">{}</ol>').format(Markup("").join(lines))
