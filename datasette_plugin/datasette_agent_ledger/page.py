@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -78,7 +79,8 @@ class Page:
             found = await self.ledger.db.execute(asked.sql, parameters)
         except QueryInterrupted:
             return replace(empty, problem=f"“{asked.title}” {_SLOW}.")
-        return answered(asked, parameters, found.columns, found.rows, question.behind or self.behind)
+        behind = self.behind if question.behind is None or self.of_team is not None else question.behind
+        return answered(asked, parameters, found.columns, found.rows, behind)
 
     async def _may_see(self, asked: Statement) -> bool:
         return all(await asyncio.gather(*(self.may_view(name) for name in dict.fromkeys((*asked.reads, *asked.shows)))))
@@ -102,6 +104,16 @@ class Page:
         if axis is None or not isinstance(value, str) or value in links.REST or self.of_team is not None:
             return None
         return links.of(self.datasette, self.database, axis, value)
+
+    async def calls_href(self, axis: str, key: str | None) -> Callable[..., str | None]:
+        """Links to the calls of a key (None: of all) within bounds of a period, for those who may see calls."""
+        if self.of_team is not None or not await self.may_view("call_cost"):
+            return lambda *_, **__: None
+
+        def href(bounds: dict[str, str], **filters: str) -> str:
+            return links.calls(self.datasette, self.database, axis, key, bounds, **filters)
+
+        return href
 
     async def render(self, template: str, context: dict[str, Any], *, status: int = 200) -> Response:
         """The page as HTML."""

@@ -36,7 +36,7 @@ async def seen(datasette: Any, actor: Any, database: str) -> Seen:
 
 
 def _teams(datasette: Any, actor: Any, database: str) -> tuple[str, ...]:
-    settings = datasette.plugin_config(SETTINGS, database=database) or {}
+    settings = datasette.plugin_config(SETTINGS, database=database) or datasette.plugin_config(SETTINGS) or {}
     named = settings.get("team_key")
     if not isinstance(named, str) or not isinstance(actor, dict):
         return ()

@@ -21,15 +21,16 @@ def names() -> list[str]:
 
 
 async def canned(datasette: Any, database: str, actor: Any) -> dict[str, dict[str, Any]]:
-    """Datasette 0.65: those that the actor may see all of."""
+    """Datasette 0.65: all of them, each allowed only where this very actor may see what it reads."""
     ledger = await discovery.ledger(datasette, database)
     if ledger is None:
         return {}
-    return {
-        name: {"sql": found.sql, "title": found.title, "description": found.note, "params": list(found.parameters)}
-        for name, found in _all(ledger)
-        if all([await compat.can_view(datasette, actor, database, view) for view in (*found.reads, *found.shows)])
-    }
+    queries: dict[str, dict[str, Any]] = {}
+    for name, found in _all(ledger):
+        query = {"sql": found.sql, "title": found.title, "description": found.note, "params": list(found.parameters)}
+        seen = [await compat.can_view(datasette, actor, database, view) for view in (*found.reads, *found.shows)]
+        queries[name] = query if all(seen) else query | {"allow": False}
+    return queries
 
 
 async def store(datasette: Any) -> None:

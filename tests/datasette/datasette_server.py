@@ -42,7 +42,12 @@ class Server:
 
     def __init__(self, *paths: Path, config: Mapping[str, Any] | None = None) -> None:
         told = {} if config is None else {"config": config} if compat.MODERN else {"metadata": config}
-        self.datasette = Datasette([str(path) for path in paths], settings={"num_sql_threads": 1}, **told)
+        settings = {
+            "num_sql_threads": 1,
+            "sql_time_limit_ms": 20_000,
+            "facet_time_limit_ms": 20_000,
+        }  # of slow machines
+        self.datasette = Datasette([str(path) for path in paths], settings=settings, **told)
         self._loop = asyncio.new_event_loop()
         self._loop.run_until_complete(self.datasette.invoke_startup())
 

@@ -42,10 +42,10 @@ def test_a_header_says_what_the_statement_reads(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_statement_runs_on_its_own_for_every_axis(ledger_file: Path, name: str) -> None:
     found = statement(name)
-    if BUDGETS & set(found.reads):
-        pytest.skip("no budgets in this ledger")
     with closing(sqlite3.connect(f"{ledger_file.as_uri()}?mode=ro", uri=True)) as connection:
         views = {row[0] for row in connection.execute("select name from sqlite_schema")}
+        if BUDGETS & set(found.reads) - views:
+            pytest.skip("this ledger has no budgets")
         for axis in links.AXES:
             if axis == "model" and {"all_in_part", "tool_usage_cost"} & set(found.reads) and "{key}" in found.sql:
                 continue  # a tool call has none

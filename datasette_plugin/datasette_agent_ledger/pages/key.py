@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from datasette import Response
@@ -23,7 +23,8 @@ async def key(page: Page, axis: str, name: str) -> Response:
     """What one key of an axis spent in a period, how, and on what."""
     known = (await page.figures(Question("when")))["when"].first
     period = picking.period(page.request.args, known.get("last_ts"))
-    figures = await page.figures(*_questions(page, axis, name, period, known))
+    calls = await page.calls_href(axis, name)
+    figures = await page.figures(*_questions(page, axis, name, period, known, calls))
     return await page.render(
         "key.html",
         {
@@ -37,7 +38,7 @@ async def key(page: Page, axis: str, name: str) -> Response:
             "spend": drawing.curve_per_day(
                 figures["by_day"],
                 period.days(),
-                lambda day: links.calls(page.datasette, page.database, axis, name, period.of_day(day)),
+                lambda day: calls(period.of_day(day)),
                 title=f"LLM spend per day of {name}",
                 summary=period.title,
                 budgets=figures["budget"].records if "budget" in figures else [],
@@ -55,7 +56,9 @@ def _others(axis: str) -> Iterable[str]:
     return (other for other in ("agent", "model", "feature", "customer", "team") if other != axis)
 
 
-def _questions(page: Page, axis: str, name: str, period: picking.Period, known: Record) -> Iterable[Question]:
+def _questions(
+    page: Page, axis: str, name: str, period: picking.Period, known: Record, calls: Callable[..., str | None]
+) -> Iterable[Question]:
     daily, summed = ({**bounds, "key": name, "scope": axis} for bounds in grained(period, axis))
 
     def keyed(other: str) -> Behind:
@@ -71,7 +74,7 @@ def _questions(page: Page, axis: str, name: str, period: picking.Period, known: 
         if column not in ("cost_usd", "calls", "prompt_tokens", "completion_tokens", "unpriced_calls"):
             return None
         unpriced = {"cost_usd__isnull": "1"} if column == "unpriced_calls" else {}
-        return links.calls(page.datasette, page.database, axis, name, period.bounds(), **unpriced)
+        return calls(period.bounds(), **unpriced)
 
     yield Question("key_totals", summed, axis=axis, called="totals", behind=counted)
     yield Question("key_by_day", daily, axis=axis, called="by_day")

@@ -34,10 +34,11 @@ async def overview(page: Page) -> Response:
             return None
         return links.of(page.datasette, page.database, by, value, **period.query())
 
+    wholes = _wholes_behind(page, period, query, await page.calls_href("agent", None))
     kind = "all_in_" if all_in else ""
     figures = await page.figures(
-        Question("totals", period.sums(), behind=_wholes_behind(page, period, query)),
-        Question("all_in_totals", period.sums(), behind=_wholes_behind(page, period, query)),
+        Question("totals", period.sums(), behind=wholes),
+        Question("all_in_totals", period.sums(), behind=wholes),
         Question("forecast", period.bounds()),
         Question("billed"),
         Question(f"{kind}by_day", daily, axis=by, behind=behind, called="by_day"),
@@ -77,13 +78,15 @@ def grained(period: picking.Period, by: str) -> tuple[dict[str, str], dict[str, 
     return daily | {"grain": daily["customer_grain"]}, summed | {"grain": summed["customer_grain"]}
 
 
-def _wholes_behind(page: Page, period: picking.Period, query: dict[str, str | None]) -> Behind:
+def _wholes_behind(
+    page: Page, period: picking.Period, query: dict[str, str | None], calls: Callable[..., str | None]
+) -> Behind:
     """What lies behind the sums of the whole period."""
     database, charges = page.database, "unallocated_charge"
     bounds = period.bounds()
     found = {
-        "cost_usd": links.calls(page.datasette, database, "agent", None, bounds),
-        "calls": links.calls(page.datasette, database, "agent", None, bounds),
+        "cost_usd": calls(bounds),
+        "calls": calls(bounds),
         "unpriced_calls": links.page(page.datasette, database, "quality"),
         "unpriced_share": links.page(page.datasette, database, "quality"),
         "before_usd": links.home(page.datasette, database, **(query | period.earlier().query())),
