@@ -66,9 +66,17 @@ async def overview(page: Page) -> Response:
             "top": _TOP,
             "pickers": pickers((by, all_in), period, known),
             "query": query,
-            "note": _UTC_ONLY if by == "customer" and period.zone.key != "UTC" else None,
+            "note": _note(by, period, running=bool(figures["forecast"].records)),
         },
     )
+
+
+def _note(by: str, period: picking.Period, *, running: bool) -> str:
+    """What to know when reading the page; "": nothing."""
+    zone = [_UTC_ONLY] if by == "customer" and period.zone.key != "UTC" else []
+    before = period.title_before
+    told = [f"{period.title} is not over; the amounts before and the changes are those of all of {before}."]
+    return " ".join([*zone, *(told if running and picking.is_month(period.choice) else [])])
 
 
 def grained(period: picking.Period, by: str) -> tuple[dict[str, str], dict[str, str]]:
