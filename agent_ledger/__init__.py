@@ -16,6 +16,7 @@ from agent_ledger.errors import (
 from agent_ledger.hookspecs import Defaults, Message, hookimpl
 from agent_ledger.ledger import Ledger, Recorded
 from agent_ledger.records import Assignment, Call, Inference, PriceRevision, ToolCall
+from agent_ledger.reporting import start_of
 
 __all__ = [
     "Assignment",
@@ -40,4 +41,5 @@ __all__ = [
     "attribute",
     "hookimpl",
     "propagate",
+    "start_of",
 ]

@@ -27,6 +27,7 @@ from agent_ledger.cli.replay import replay
 from agent_ledger.cli.report import report
 from agent_ledger.cli.rows import rows
 from agent_ledger.cli.rule import rule
+from agent_ledger.cli.serve import serve
 from agent_ledger.cli.share import share
 from agent_ledger.cli.ship import ship
 from agent_ledger.cli.show import show
@@ -80,6 +81,7 @@ for _command in (
     export,
     ship,
     mcp,
+    serve,
     demo,
 ):
     cli.add_command(_command)

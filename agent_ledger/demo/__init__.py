@@ -15,7 +15,7 @@ from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 
-from agent_ledger import pricebook, schema
+from agent_ledger import compacting, pricebook, schema
 from agent_ledger.control.loop import Loop
 from agent_ledger.demo import bills, company, governance, incidents, prices, traffic
 from agent_ledger.demo.traffic import Fields, Story
@@ -59,10 +59,12 @@ def _fill(connection: sqlite3.Connection, loop: Loop, advance: Callable[[int], N
             governance.obey(connection, story.calls)
             for table, records in ((CALLS, story.calls), (TOOL_CALLS, story.tool_calls)):
                 _insert(connection, table, _until(records, moment), advance)
+        compacting.compact(connection)
         if moment < company.END:
             loop.tick(now=moment)
     with schema.transaction(connection):
         bills.deliver(connection)
+    compacting.compact(connection)  # what the tool calls take of the bills
     loop.tick(now=company.END)
     governance.stand_still(connection)
 

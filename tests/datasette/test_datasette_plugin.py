@@ -46,7 +46,7 @@ def test_the_menu_of_a_ledger_offers_the_main_question(ask: Callable[..., list[A
     ours, theirs = ask("/ledger", "/other")
     assert ours.status_code == theirs.status_code == 200
     assert "Which agent spent the money?" in ours.text
-    assert "/ledger/cost_by_agent?_sort_desc=cost_usd" in ours.text
+    assert "/ledger/-/ledger" in ours.text
     assert "Which agent spent the money?" not in theirs.text
 
 
