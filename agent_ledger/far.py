@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from agent_ledger import dialects, parquet_views
-from agent_ledger.errors import LedgerError
+from agent_ledger.errors import LedgerError, NotALedger
 from agent_ledger.selecting import Rows
 
 COLUMNS_OF: Final = "select name, type from pragma_table_info(?)"
@@ -61,9 +61,9 @@ def is_address(text: str) -> bool:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises LedgerError where it is no folder that ledgers were shipped to."""
+    """Raises NotALedger where it is no folder that ledgers were shipped to."""
     if not (folder / "ledger").is_dir() or not (folder / "rate").is_dir():
-        raise LedgerError(f"{folder} has no ledger: agent-ledger ship LEDGER {folder}/ makes one")
+        raise NotALedger(f"{folder} has no ledger: agent-ledger ship LEDGER {folder}/ makes one")
 
 
 def _scheme(text: str) -> str:
@@ -72,7 +72,7 @@ def _scheme(text: str) -> str:
 
 @contextmanager
 def reading(address: Address) -> Iterator[Far]:
-    """The views at an address. Raises LedgerError, which says no password."""
+    """The views at an address. Raises LedgerError, which says no password; NotALedger where there are none."""
     with _OPENED.get(_scheme(address.text), _folder)(address.text) as far:
         yield far
 
@@ -94,7 +94,7 @@ def _postgres(address: str) -> Iterator[Far]:
             try:
                 found = connection.execute(sql)
             except psycopg.errors.UndefinedTable:
-                raise LedgerError(f"{shown} has no ledger: agent-ledger ship LEDGER {shown} makes one") from None
+                raise NotALedger(f"{shown} has no ledger: agent-ledger ship LEDGER {shown} makes one") from None
             except psycopg.Error as error:
                 raise LedgerError(f"{shown} does not answer: {_words(error, address)}") from None
             return [column.name for column in found.description or ()], found
@@ -117,7 +117,7 @@ def _clickhouse(address: str) -> Iterator[Far]:
                 found = client.query(sql)
             except Exception as error:
                 if "UNKNOWN_TABLE" in str(error):
-                    raise LedgerError(f"{shown} has no ledger: agent-ledger ship LEDGER {shown} makes one") from None
+                    raise NotALedger(f"{shown} has no ledger: agent-ledger ship LEDGER {shown} makes one") from None
                 raise LedgerError(f"{shown} does not answer: {_words(error, address)}") from None
             return found.column_names, found.result_rows
 

@@ -18,9 +18,9 @@ CUT = "2026-03-01"
 DETAIL = {
     *("usage", "call_rank", "call_cost", "call_part", "usage_place", "rollup_place", "all_in_by_request"),
     *("tool_call", "tool_call_rank", "tool_cost", "tool_part", "tool_attribution", "tool_place", "tool_rollup_place"),
-    *("request_conflicts", "archived"),
+    *("request_conflicts", "archived", "moment"),
 }
-"""Views of single calls, which lack what is archived."""
+"""Views of single calls, which lack what is archived; and the present."""
 
 SUMS = tuple(sorted(schema.scripts("views").keys() - DETAIL))
 """Views of sums: what is archived is in them all the same."""
@@ -105,9 +105,16 @@ def writing(ledger: Ledger | Path) -> Iterator[sqlite3.Connection]:
 
 
 def figures(ledger: Ledger | Path, views: tuple[str, ...] = SUMS) -> dict[str, list[tuple[Any, ...]]]:
-    """The rows of views, in an order of their own."""
+    """The rows of views, in an order of their own, but for the ids of keys, which the order of recording gives."""
     with raw(ledger) as connection:
-        return {view: sorted(connection.execute(f"select * from {view}"), key=repr) for view in views}
+        return {
+            view: sorted(connection.execute(f"select {_told(connection, view)} from {view}"), key=repr)
+            for view in views
+        }
+
+
+def _told(connection: sqlite3.Connection, view: str) -> str:
+    return ", ".join(row[1] for row in connection.execute(f"pragma table_info({view})") if row[1] != "key_id")
 
 
 def checks_found(ledger: Ledger | Path, *names: str) -> list[tuple[Any, ...]]:

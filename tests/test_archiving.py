@@ -70,8 +70,8 @@ def test_sums_stay_as_they_are(ledger: Ledger, tmp_path: Path) -> None:
 
 def test_every_view_is_as_before_where_the_archive_is_read_back(ledger: Ledger, tmp_path: Path) -> None:
     past(ledger)
-    views = tuple(view for view in scripts("views") if view != "archived")
-    before = figures(ledger, views)
+    views = sorted(scripts("views").keys() - {"archived", "moment"})
+    before = {view: sorted(query(ledger, f"select * from {view}"), key=repr) for view in views}
     archive(ledger, tmp_path / "archive")
     with writing(ledger) as connection:
         assert archive_reading.recall(connection)

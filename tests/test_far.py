@@ -107,7 +107,7 @@ def test_an_address_where_nobody_answers_is_one_sentence_without_the_password(sc
 def test_a_database_without_a_ledger_says_so() -> None:
     with postgres_server() as uri:
         done = CliRunner().invoke(cli, ["rows", uri, "coverage"])
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "has no ledger: agent-ledger ship LEDGER" in done.stderr
 
 

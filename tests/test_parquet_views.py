@@ -46,5 +46,5 @@ def test_other_dialects_print_the_views_alone(tmp_path: Path) -> None:
 def test_a_folder_without_a_ledger_says_so(tmp_path: Path) -> None:
     for arguments in (["views", str(tmp_path), "--dialect", "duckdb"], ["rows", str(tmp_path), "coverage"]):
         done = CliRunner().invoke(cli, arguments)
-        assert done.exit_code == 1
+        assert done.exit_code == 2
         assert "has no ledger" in done.stderr

@@ -60,7 +60,13 @@ def _models(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 @click.option("--tokens", type=int, help="A limit in tokens, input and output together, instead of --limit.")
 @click.option("--period", type=click.Choice(PERIODS), required=True, help="Per what.")
 @click.option("--tz", "zone", default="UTC", show_default=True, help="Whose days, weeks and months: an IANA time zone.")
-@click.option("--basis", type=click.Choice(BASES), default="llm", show_default=True, help="Tool calls and bills too?")
+@click.option(
+    "--basis",
+    type=click.Choice(BASES),
+    default="llm",
+    show_default=True,
+    help="LLM calls alone, or tool calls and bills too.",
+)
 @click.option(
     "--on-breach", type=click.Choice(BREACHES), default="notify", show_default=True, help="What is done at the limit."
 )

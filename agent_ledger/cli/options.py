@@ -43,6 +43,9 @@ class _Source(click.ParamType):  # type: ignore[type-arg]
             return value
         return Address(value) if far.is_address(value) else Path(value)
 
+    def shell_complete(self, ctx: Context, param: Parameter, incomplete: str) -> list[CompletionItem]:
+        return click.Path().shell_complete(ctx, param, incomplete)
+
 
 source_argument = click.argument("ledger", type=_Source())
 """The ledger file, or what many were shipped to: postgresql://…, clickhouse://…, a folder of Parquet files."""

@@ -23,6 +23,7 @@ from agent_ledger.errors import LedgerError
 from agent_ledger.recording import CALLS, TOOL_CALLS, Table
 
 _CHUNK = 1_000
+_STEP = 50_000  # rows; said, because steps are else as long as the machine is fast
 
 
 def build(path: Path, advance: Callable[[int], None] = lambda _: None) -> None:
@@ -59,12 +60,12 @@ def _fill(connection: sqlite3.Connection, loop: Loop, advance: Callable[[int], N
             governance.obey(connection, story.calls)
             for table, records in ((CALLS, story.calls), (TOOL_CALLS, story.tool_calls)):
                 _insert(connection, table, _until(records, moment), advance)
-        compacting.compact(connection)
+        compacting.compact(connection, rows=_STEP)
         if moment < company.END:
             loop.tick(now=moment)
     with schema.transaction(connection):
         bills.deliver(connection)
-    compacting.compact(connection)  # what the tool calls take of the bills
+    compacting.compact(connection, rows=_STEP)  # what the tool calls take of the bills
     loop.tick(now=company.END)
     governance.stand_still(connection)
 

@@ -62,7 +62,7 @@ measured as (
     0, null, null, 0
   from usage_cost
   where grain in ('day', 'call')
-  group by 8
+  group by 2, 8
   union all
   select
     'month', substr(bucket, 1, 7), agent_id, team, feature, null, null, null,
@@ -89,7 +89,7 @@ measured as (
     sum(calls), sum(cost_4096ths + cost_picos / 244140625), sum(cost_picos % 244140625), sum(uncosted_calls)
   from tool_usage_cost
   where grain in ('day', 'call')
-  group by 8
+  group by 2, 8
   union all
   select
     grain, substr(bucket, 1, 7), '(unallocated)', '(unallocated)', '(unallocated)', '(unallocated)', null, substr(bucket, 1, 10),
