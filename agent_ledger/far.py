@@ -62,6 +62,8 @@ def is_address(text: str) -> bool:
 
 def check_folder(folder: Path) -> None:
     """Raises NotALedger where it is no folder that ledgers were shipped to."""
+    if folder.is_file():
+        raise NotALedger(f"{folder} is no folder of Parquet files: agent-ledger ship {folder} FOLDER/ makes one")
     if not (folder / "ledger").is_dir() or not (folder / "rate").is_dir():
         raise NotALedger(f"{folder} has no ledger: agent-ledger ship LEDGER {folder}/ makes one")
 

@@ -88,7 +88,7 @@ def test_the_table_behind_a_chart_has_the_same_links_for_keys(open_page: Callabl
 
 def test_the_statement_opens_in_the_editor_with_the_same_rows(open_page: Callable[..., Any]) -> None:
     page = open_page(OCTOBER)
-    details = page.locator("details.al-sql").last
+    details = page.locator("details.al-sql", has_text="change_usd").first
     details.locator("summary").click()
     follow(page, details.get_by_role("link", name="Open in the SQL editor"))
     assert "invoice-reconciler" in page.locator("table.rows-and-columns").first.inner_text()

@@ -1,7 +1,7 @@
 /*
 On which {other}s did it go?
 
-LLM calls of the period; in a ledger of more than a million calls, since :recent_since only. Days are those of UTC.
+LLM calls of the period, in a ledger of more than a million those of its last days: the statement says since when. Days are UTC's.
 
 Reads: usage_cost.
 Shows: cost_by_{axis}, cost_by_{other}.
