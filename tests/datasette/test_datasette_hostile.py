@@ -24,7 +24,7 @@ HOSTILE = {
     "rtl": "\u202egnirts\u202c \u05e9\u05dc\u05d5\u05dd",
     "emoji": "\U0001f469\u200d\U0001f680 agent",
     "tilde": "~2F+ plus",
-    "template": "{{ 7 * 7 }}{% raw %}",
+    "template": "{{ 1234567 * 8 }}{% raw %}",
     "newline": "two\nlines",
     "long": "agent-" + "x" * 9_994,
 }
@@ -65,7 +65,7 @@ def server(hostile: Path) -> Iterator[Server]:
 
 def safe(html: str) -> bool:
     body = shown(html)
-    return "<script" not in body.lower() and 'onmouseover="' not in body and "<b>" not in body and "49" not in body
+    return "<script" not in body.lower() and 'onmouseover="' not in body and "<b>" not in body and "9876536" not in body
 
 
 @pytest.mark.parametrize("page", ["", "/reconciliation", "/prices", "/quality", "/budgets"])
