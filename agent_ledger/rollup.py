@@ -131,7 +131,7 @@ def mend(connection: sqlite3.Connection) -> None:
     )
     forgotten = connection.execute(
         "select distinct agent_id, substr(bucket, 1, 10) from usage_rollup join usage_key on usage_key.id = key_id"
-        " where grain in ('hour', 'day', 'month') and (first_ts is null or last_ts is null)"
+        " where customer_id = '' and (first_ts is null or last_ts is null)"
     ).fetchall()
     for agent_id, bucket in forgotten:
         if len(bucket) > len("YYYY-MM"):

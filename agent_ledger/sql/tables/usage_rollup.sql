@@ -23,3 +23,7 @@ create table usage_rollup (
   last_ts text,
   primary key (grain, key_id, bucket, cut, customer_id)
 ) strict, without rowid;
+
+-- What lost its first or last call, so that compacting finds it without looking at all rows.
+create index usage_rollup_forgotten on usage_rollup (grain)
+where customer_id = '' and (first_ts is null or last_ts is null);
