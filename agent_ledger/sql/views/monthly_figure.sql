@@ -33,6 +33,19 @@ with axes as (
     ('total', 'month')
   )
 ),
+-- What came after the rollups is a part of each grain, and worked out once.
+later as materialized (
+  select
+    bucket, agent_id, team, feature, customer_id, model,
+    calls, prompt_tokens, cache_read_tokens, cache_write_tokens, completion_tokens, cost_4096ths, cost_picos
+  from usage_cost
+  where grain = 'call'
+),
+later_tool_call as materialized (
+  select bucket, agent_id, team, feature, customer_id, calls, uncosted_calls, cost_4096ths, cost_picos
+  from tool_usage_cost
+  where grain = 'call'
+),
 -- Each grain is summed first, and only its sums are spread over the axes.
 measured as (
   select
@@ -42,8 +55,18 @@ measured as (
     sum(cost_4096ths + cost_picos / 244140625) as llm_whole, sum(cost_picos % 244140625) as llm_rest,
     sum(iif(cost_picos is null, calls, 0)) as unpriced_calls,
     0 as tool_calls, null as tool_whole, null as tool_rest, 0 as uncosted_calls
-  from usage_cost
-  where grain in ('month', 'call')
+  from (
+    select
+      bucket, agent_id, team, feature, model,
+      calls, prompt_tokens, cache_read_tokens, cache_write_tokens, completion_tokens, cost_4096ths, cost_picos
+    from usage_cost
+    where grain = 'month'
+    union all
+    select
+      bucket, agent_id, team, feature, model,
+      calls, prompt_tokens, cache_read_tokens, cache_write_tokens, completion_tokens, cost_4096ths, cost_picos
+    from later
+  )
   group by 2, 3, 4, 5, 7
   union all
   select
@@ -51,8 +74,18 @@ measured as (
     sum(calls), sum(prompt_tokens), sum(cache_read_tokens), sum(cache_write_tokens), sum(completion_tokens),
     sum(cost_4096ths + cost_picos / 244140625), sum(cost_picos % 244140625), sum(iif(cost_picos is null, calls, 0)),
     0, null, null, 0
-  from usage_cost
-  where grain in ('customer_month', 'call')
+  from (
+    select
+      bucket, customer_id,
+      calls, prompt_tokens, cache_read_tokens, cache_write_tokens, completion_tokens, cost_4096ths, cost_picos
+    from usage_cost
+    where grain = 'customer_month'
+    union all
+    select
+      bucket, customer_id,
+      calls, prompt_tokens, cache_read_tokens, cache_write_tokens, completion_tokens, cost_4096ths, cost_picos
+    from later
+  )
   group by 2, 6
   union all
   select
@@ -60,8 +93,18 @@ measured as (
     sum(calls), sum(prompt_tokens), sum(cache_read_tokens), sum(cache_write_tokens), sum(completion_tokens),
     sum(cost_4096ths + cost_picos / 244140625), sum(cost_picos % 244140625), sum(iif(cost_picos is null, calls, 0)),
     0, null, null, 0
-  from usage_cost
-  where grain in ('day', 'call')
+  from (
+    select
+      bucket,
+      calls, prompt_tokens, cache_read_tokens, cache_write_tokens, completion_tokens, cost_4096ths, cost_picos
+    from usage_cost
+    where grain = 'day'
+    union all
+    select
+      bucket,
+      calls, prompt_tokens, cache_read_tokens, cache_write_tokens, completion_tokens, cost_4096ths, cost_picos
+    from later
+  )
   group by 2, 8
   union all
   select
@@ -69,8 +112,11 @@ measured as (
     0, null, null, null, null,
     null, null, 0,
     sum(calls), sum(cost_4096ths + cost_picos / 244140625), sum(cost_picos % 244140625), sum(uncosted_calls)
-  from tool_usage_cost
-  where grain in ('month', 'call')
+  from (
+    select bucket, agent_id, team, feature, calls, uncosted_calls, cost_4096ths, cost_picos from tool_usage_cost where grain = 'month'
+    union all
+    select bucket, agent_id, team, feature, calls, uncosted_calls, cost_4096ths, cost_picos from later_tool_call
+  )
   group by 2, 3, 4, 5
   union all
   select
@@ -78,8 +124,11 @@ measured as (
     0, null, null, null, null,
     null, null, 0,
     sum(calls), sum(cost_4096ths + cost_picos / 244140625), sum(cost_picos % 244140625), sum(uncosted_calls)
-  from tool_usage_cost
-  where grain in ('customer_month', 'call')
+  from (
+    select bucket, customer_id, calls, uncosted_calls, cost_4096ths, cost_picos from tool_usage_cost where grain = 'customer_month'
+    union all
+    select bucket, customer_id, calls, uncosted_calls, cost_4096ths, cost_picos from later_tool_call
+  )
   group by 2, 6
   union all
   select
@@ -87,8 +136,11 @@ measured as (
     0, null, null, null, null,
     null, null, 0,
     sum(calls), sum(cost_4096ths + cost_picos / 244140625), sum(cost_picos % 244140625), sum(uncosted_calls)
-  from tool_usage_cost
-  where grain in ('day', 'call')
+  from (
+    select bucket, calls, uncosted_calls, cost_4096ths, cost_picos from tool_usage_cost where grain = 'day'
+    union all
+    select bucket, calls, uncosted_calls, cost_4096ths, cost_picos from later_tool_call
+  )
   group by 2, 8
   union all
   select

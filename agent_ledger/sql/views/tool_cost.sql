@@ -1,6 +1,9 @@
 /*
 What did each tool call cost? One source per call: what the tool reported, else its price, else its part of the bill.
 
+The request is that of the LLM call that counts, which may not be the one that was recorded, so it leads to no index. In a
+large ledger name the rows too: where id in (select id from audit where request_id = :id) and request_id = :id.
+
 Grain: one row per tool call that counts.
 Reads: tool_call, tool_price, allocation.
 Sums to: what tools reported, what their prices say, and allocated_charge.
@@ -29,7 +32,8 @@ cost_source   text     reported, tool_price or allocated. NULL: nobody says
 with priced as (
   select
     tool_call.*,
-    (
+    -- Most tools have no price, and to sort none takes longer than to see that.
+    iif(tool_call.tool not in (select tool from tool_price), null, (
       select
         case
           when tool_price.unit is null then tool_price.price
@@ -45,7 +49,7 @@ with priced as (
         and (tool_price.effective_to is null or tool_call.ts < tool_price.effective_to)
       order by tool_price.server is null, tool_price.effective_from desc, tool_price.id desc
       limit 1
-    ) as price_picos,
+    )) as price_picos,
     (select sum(allocation.cost_picos) from allocation where allocation.audit_id = tool_call.id) as allocated_picos
   from tool_call
 ),

@@ -35,8 +35,8 @@ chosen as (
     tool_key.tool,
     tool_key.units as shape,
     tool_key.reported,
-    iif(tool_key.reported, null, (
-      -- As in tool_cost.
+    -- As in tool_cost; most tools have no price, and to sort none takes longer than to see that.
+    iif(tool_key.reported or tool_key.tool not in (select tool from tool_price), null, (
       select tool_price.id from tool_price
       where tool_price.tool = tool_key.tool
         and (tool_price.server is null or tool_price.server = nullif(tool_key.server, ''))
