@@ -31,7 +31,7 @@ with figures as (
     month, axis, key, 1, calls, unpriced_calls, llm_4096ths, llm_picos,
     tool_calls, uncosted_calls, tool_4096ths, tool_picos
   from monthly_figure
-  where month in (select month from closed_month)
+  where exists (select 1 from closed_month) and month in (select month from closed_month)  -- none closed: nothing is summed
 ),
 added as (
   select
