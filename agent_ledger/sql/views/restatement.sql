@@ -31,7 +31,7 @@ with figures as (
     month, axis, key, 1, calls, unpriced_calls, llm_4096ths, llm_picos,
     tool_calls, uncosted_calls, tool_4096ths, tool_picos
   from monthly_figure
-  where exists (select 1 from closed_month) and month in (select month from closed_month)  -- none closed: nothing is summed
+  where month in (select month from closed_month)
 ),
 added as (
   select
@@ -66,16 +66,28 @@ compared as (
   from added
   group by 1, 2, 3
 ),
+-- From here on each step reads the one before it once: SQLite prepares all that a step is made of again for each reader.
 amounts as (
-  select month, axis, key, 'closed' as what, closed_whole as whole, closed_rest as rest from compared where not was_unknown
-  union all
-  select month, axis, key, 'restated', restated_whole, restated_rest from compared where not is_unknown
-  union all
-  select month, axis, key, 'difference', restated_whole - closed_whole, restated_rest - closed_rest from compared
+  select
+    compared.*,
+    amount.column1 as what,
+    case amount.column1
+      when 'closed' then closed_whole
+      when 'restated' then restated_whole
+      else restated_whole - closed_whole
+    end as whole,
+    case amount.column1
+      when 'closed' then closed_rest
+      when 'restated' then restated_rest
+      else restated_rest - closed_rest
+    end as rest,
+    case amount.column1 when 'closed' then was_unknown when 'restated' then is_unknown else 0 end as unknown
+  from compared
+  cross join (values ('closed'), ('restated'), ('difference')) as amount
 ),
 valued as (
   select
-    month, axis, key, what,
+    *,
     -- The nearest double, see daily_cost.
     iif(
       abs(whole + rest / 244140625) < 36893488,
@@ -88,50 +100,25 @@ valued as (
 ),
 dollars as (
   select
-    month, axis, key,
-    max(iif(what = 'closed', usd, null)) as closed_usd,
-    max(iif(what = 'restated', usd, null)) as restated_usd,
+    month,
+    axis,
+    key,
+    max(calls) as calls,
+    max(tool_calls) as tool_calls,
+    max(llm_differs) as llm_differs,
+    max(tool_differs) as tool_differs,
+    max(iif(what = 'closed' and not unknown, usd, null)) as closed_usd,
+    max(iif(what = 'restated' and not unknown, usd, null)) as restated_usd,
     max(iif(what = 'difference', usd, null)) as difference_usd,
     max(iif(what = 'difference', floor_4096ths, null)) as difference_4096ths,
     max(iif(what = 'difference', floor_picos, null)) as difference_picos
   from valued
   group by 1, 2, 3
-),
-known as (
-  select * from restatement_cause
-),
-caused as (
-  select compared.month, compared.axis, compared.key, known.cause
-  from compared
-  join known on known.month = compared.month and known.axis = compared.axis and known.key = compared.key
-  where iif(known.part = 'llm', compared.llm_differs, compared.tool_differs)
-  union all
-  select compared.month, compared.axis, compared.key, known.cause
-  from compared
-  join known on known.month = compared.month and known.axis is null
-  where iif(known.part = 'llm', compared.llm_differs, compared.tool_differs)
-),
-causes as (
-  select
-    month,
-    axis,
-    key,
-    rtrim(
-      iif(max(cause = 'allocation rules'), 'allocation rules, ', '')
-        || iif(max(cause = 'assignment'), 'assignment, ', '')
-        || iif(max(cause = 'bills'), 'bills, ', '')
-        || iif(max(cause = 'exchange rates'), 'exchange rates, ', '')
-        || iif(max(cause = 'late calls'), 'late calls, ', '')
-        || iif(max(cause = 'prices'), 'prices, ', ''),
-      ', '
-    ) as causes
-  from caused
-  group by 1, 2, 3
 )
 select
-  cast(month as text) as month,
-  cast(axis as text) as axis,
-  cast(key as text) as key,
+  cast(dollars.month as text) as month,
+  cast(dollars.axis as text) as axis,
+  cast(dollars.key as text) as key,
   cast(closed_usd as real) as closed_usd,
   cast(restated_usd as real) as restated_usd,
   cast(difference_usd as real) as difference_usd,
@@ -139,8 +126,19 @@ select
   cast(tool_calls as integer) as tool_calls_difference,
   cast(difference_4096ths as integer) as difference_4096ths,
   cast(difference_picos as integer) as difference_picos,
-  cast(causes as text) as cause
-from compared
-join dollars using (month, axis, key)
-left join causes using (month, axis, key)
-where llm_differs or tool_differs or axis = 'total'
+  cast(nullif(rtrim(
+    iif(max(known.cause = 'allocation rules'), 'allocation rules, ', '')
+      || iif(max(known.cause = 'assignment'), 'assignment, ', '')
+      || iif(max(known.cause = 'bills'), 'bills, ', '')
+      || iif(max(known.cause = 'exchange rates'), 'exchange rates, ', '')
+      || iif(max(known.cause = 'late calls'), 'late calls, ', '')
+      || iif(max(known.cause = 'prices'), 'prices, ', ''),
+    ', '
+  ), '') as text) as cause
+from dollars
+left join restatement_cause as known
+  on known.month = dollars.month
+  and (known.axis is null or known.axis = dollars.axis and known.key = dollars.key)
+  and iif(known.part = 'llm', dollars.llm_differs, dollars.tool_differs)
+where dollars.llm_differs or dollars.tool_differs or dollars.axis = 'total'
+group by dollars.month, dollars.axis, dollars.key
