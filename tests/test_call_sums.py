@@ -127,3 +127,12 @@ def test_times_that_are_not_known_stay_so() -> None:
     ours = [1, *[0] * 9]
     adding(ours, [1] * 10)
     assert ours == [2, *[1] * 9]
+
+
+def test_names_that_read_alike_together_are_kept_apart(ledger: Ledger) -> None:
+    used(ledger, 1, agent_id="a\x1fb", model="c", prompt_tokens=10)
+    used(ledger, 2, agent_id="a", model="b\x1fc", prompt_tokens=200)
+    used(ledger, 3, agent_id="a\x1fb", model="c", prompt_tokens=3000)
+    with summed(ledger) as sums:
+        found = sorted(group.customers[""][:2] for group in sums.hours())
+    assert found == [[1, 200], [2, 3010]]

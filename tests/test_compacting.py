@@ -306,3 +306,15 @@ def test_a_day_leads_straight_to_its_rows(filled: Ledger) -> None:
     filled.compact()
     plan = [row[3] for row in query(filled, "explain query plan select * from daily_cost where day = '2026-01-15'")]
     assert "SEARCH usage_rollup USING PRIMARY KEY (grain=? AND key_id=? AND bucket=?)" in plan
+
+
+def test_a_step_does_not_look_through_the_rollups(filled: Ledger) -> None:
+    filled.compact()
+    asked: list[str] = []
+    with connected(filled) as connection:
+        connection.set_trace_callback(asked.append)
+        compacting.compact(connection)
+        connection.set_trace_callback(None)
+        reads = [sql for sql in asked if "from usage_rollup" in sql]
+        plans = [row[3] for sql in reads for row in connection.execute(f"explain query plan {sql}")]
+    assert [plan for plan in plans if "usage_rollup" in plan] == ["SCAN usage_rollup USING INDEX usage_rollup_forgotten"]
