@@ -317,4 +317,6 @@ def test_a_step_does_not_look_through_the_rollups(filled: Ledger) -> None:
         connection.set_trace_callback(None)
         reads = [sql for sql in asked if "from usage_rollup" in sql]
         plans = [row[3] for sql in reads for row in connection.execute(f"explain query plan {sql}")]
-    assert [plan for plan in plans if "usage_rollup" in plan] == ["SCAN usage_rollup USING INDEX usage_rollup_forgotten"]
+    assert [plan for plan in plans if "usage_rollup" in plan] == [
+        "SCAN usage_rollup USING INDEX usage_rollup_forgotten"
+    ]
