@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -221,12 +222,9 @@ def _bring_up_to_date(connection: sqlite3.Connection) -> None:
         found = stored_version(connection)
         if found > newest_version():
             raise sqlite3.DatabaseError("a newer agent-ledger has just upgraded it")
-        if found == 0:
-            for body in scripts("tables").values():
-                db.executescript(body + ";")
-        else:
-            for body in list(scripts("migrations").values())[found - 1 :]:
-                db.executescript(body + ";")
+        bodies = [*scripts("migrations").values()][found - 1 :] if found else [*scripts("tables").values()]
+        for statement in chain.from_iterable(map(_statements, bodies)):
+            connection.execute(statement)
         _refresh_views(db)
         connection.execute(f"pragma application_id = {APPLICATION_ID}")
         connection.execute(f"pragma user_version = {newest_version()}")
@@ -235,6 +233,20 @@ def _bring_up_to_date(connection: sqlite3.Connection) -> None:
         if connection.in_transaction:
             connection.execute("rollback")
         raise
+
+
+def _statements(body: str) -> Iterator[str]:
+    """The statements of a script, of which no two share a line.
+
+    sqlite3's executescript would commit the transaction; that of sqlite-utils looks for the end after each character,
+    which takes a quarter of a second.
+    """
+    lines: list[str] = []
+    for line in f"{body};".splitlines():
+        lines.append(line)
+        if ";" in line and sqlite3.complete_statement(statement := "\n".join(lines)):
+            yield statement
+            lines = []
 
 
 def _refresh_views(db: Database) -> None:
