@@ -106,7 +106,7 @@ def test_an_agent_asks_who_it_is_what_it_may_do_and_why(ledger: Ledger, path: Pa
     served(path, work)
     assert query(ledger, "select count(*) from budget_exception") == [(0,)]
     audited = query(ledger, "select server, tool, status from audit order by id")
-    assert len(audited) == 9
+    assert len(audited) == 10
     assert {server for server, _, _ in audited} == {"agent-ledger"}
     assert [tool for _, tool, status in audited if status != "ok"] == ["agent", "explain", "explain", "grant_exception"]
 
