@@ -17,7 +17,7 @@ from agent_ledger.schema import transaction
 STEP: Final = 20_000  # rows of the ledger that one transaction adds after many were recorded
 SLACK: Final = 2_000  # rows that may wait before the library compacts by itself
 PAUSE: Final = 500  # rows until it does the next step, where many wait: one row in so many takes longer
-_SMALL_STEP: Final = 1_000  # in between, so that nobody waits for long
+_SMALL_STEP: Final = 750  # in between, so that nobody waits for long
 _OVERTAKEN: Final = 3  # times that a step is tried, because something changed under it
 _CHUNK: Final = 20_000  # rows that rollup_chunk and tool_chunk take together
 _WITHIN: Final = "place.id between ? and ?"

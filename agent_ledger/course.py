@@ -15,7 +15,7 @@ from agent_ledger.schema import transaction
 _FIRST_STEP: Final = 2_000  # rows, before it is known how long they take
 _LEAST: Final = 500
 _MOST: Final = 200_000  # more would gain little, and take more than 200 MB
-_TOGETHER_S: Final = 0.006  # of computing in a transaction where others write,
+_TOGETHER_S: Final = 0.002  # of computing in a transaction where others write,
 _ALONE_S: Final = 0.25  # and where nobody has
 _ALONE_AFTER_S: Final = 5.0  # for so long
 
