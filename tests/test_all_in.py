@@ -186,6 +186,7 @@ def _keys(ts: str, agent: str, llm: dict[str, Any]) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 @slow
 @given(
     st.lists(calls(), max_size=8),

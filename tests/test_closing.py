@@ -424,6 +424,7 @@ def check_restatement(ledger: Ledger) -> None:
     assert all(amount == total for axis, amount in sums.items() if axis != "model"), sums
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(before=EVENTS, after=EVENTS)
 def test_whatever_comes_later_the_closed_figures_stay_and_the_difference_is_exact(

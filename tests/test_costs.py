@@ -147,6 +147,7 @@ def check_focus(ledger: Ledger, expected: dict[int, int | None]) -> None:
         assert row["PricingUnit"] == "USD" or int(row["PricingQuantity"]) * row["x_UnitPicos"] == row["x_BilledPicos"]
 
 
+@pytest.mark.slow
 @slow
 @given(price_lists(), st.lists(calls(), min_size=1, max_size=12))
 def test_every_axis_sums_to_the_calls(lists: list[list[PriceRevision]], facts: list[dict[str, Any]]) -> None:
@@ -188,6 +189,7 @@ def check_axes(ledger: Ledger) -> None:
                 assert (row[column] or 0) == sum(amounts), (view, column)
 
 
+@pytest.mark.slow
 @slow
 @given(price_lists(), st.lists(calls(), min_size=1, max_size=8), st.randoms(use_true_random=False))
 def test_recording_twice_and_in_any_order_changes_nothing(

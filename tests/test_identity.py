@@ -264,6 +264,7 @@ def same_in_any_order(facts: list[dict[str, Any]], chance: random.Random) -> Non
         assert totals(one) == totals(other)
 
 
+@pytest.mark.slow
 @slow
 @given(st.lists(accounts(), min_size=2, max_size=7), st.randoms(use_true_random=False))
 def test_the_order_does_not_decide(facts: list[dict[str, Any]], chance: random.Random) -> None:
@@ -301,6 +302,7 @@ def test_the_order_of_rows_that_differ_in_one_thing_does_not_decide(ledger: Ledg
         assert content(ledger) == content(other)
 
 
+@pytest.mark.slow
 @slow
 @given(st.data(), st.randoms(use_true_random=False))
 def test_the_order_does_not_decide_whatever_differs(data: st.DataObject, chance: random.Random) -> None:

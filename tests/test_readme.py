@@ -127,6 +127,7 @@ def test_the_example_of_a_runtime_of_its_own_runs() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "go on with claude-sonnet-5\n", "")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("home")
 def test_the_code_and_the_commands_run_in_their_order() -> None:
     done = subprocess.run([sys.executable, "-c", code("record_tool_call(")], capture_output=True, text=True)

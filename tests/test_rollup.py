@@ -240,6 +240,7 @@ def assert_exact(ledger: Ledger) -> None:
         )
 
 
+@pytest.mark.slow
 @given(steps)
 @slow
 def test_sums_over_rollups_are_sums_over_calls(history: list[tuple[str, Any]]) -> None:

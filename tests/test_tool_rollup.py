@@ -294,6 +294,7 @@ def check_months(ledger: Ledger, found: list[Part]) -> None:
     assert shared == mapped(direct, lambda some: dollars(total(some)))
 
 
+@pytest.mark.slow
 @slow
 @given(histories)
 def test_the_views_are_the_sum_of_the_facts_after_whatever_happened(history: list[tuple[str, Any]]) -> None:

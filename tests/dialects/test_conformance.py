@@ -93,6 +93,7 @@ def _assert_same(found: list[dict[str, Any]], wanted: list[dict[str, Any]], what
                 assert type(one) is type(other), (what, ours, theirs)
 
 
+@pytest.mark.slow
 def test_every_row_of_every_view_is_the_same(engine: Any, generated: Path) -> None:
     elsewhere: Elsewhere = engine("generated")
     fill(elsewhere, generated)

@@ -178,6 +178,7 @@ def test_an_address_says_neither_user_nor_password() -> None:
     assert ClickHouse().address("clickhouse://me:secret@h/d?secure=true") == "clickhouse://h:8443/d"
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     Ledger(path).close()

@@ -256,6 +256,7 @@ LINES = st.tuples(
 REPORTS = st.dictionaries(MODELS, st.integers(0, 10**7), max_size=3)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(calls=st.lists(CALLS, max_size=6), lines=st.lists(LINES, max_size=6), reports=REPORTS, day=DAYS)
 @example(calls=[], lines=[], reports={None: 1}, day=1)
