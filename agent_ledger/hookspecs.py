@@ -6,7 +6,7 @@ register objects; the host calls the objects one by one, so that one failing plu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -93,9 +93,19 @@ class Batch:
 
     table: str  # its name at the far side
     columns: tuple[str, ...]  # `host` is the first
-    rows: Sequence[tuple[Any, ...]]  # text, integers, floats and None; ids are those of the far side
+    rows: Sequence[
+        tuple[Any, ...]
+    ]  # text, integers, floats and None; ids are those of the far side. They are read from
+    # the ledger when somebody looks at them: look before `write` returns
     first: int
     last: int
+    months: frozenset[str] = frozenset()  # YYYY-MM of the rows, where the table is divided by time
+    alike: Sequence[int] | None = (
+        None  # ids of this ledger's rows that don't count, where they or what counts instead are
+    )
+    # in the batch; None: nobody knows
+    lines: Callable[[], Iterable[str]] | None = None  # of calls and tool calls: the same rows, several times faster, in
+    # pieces of text as PostgreSQL's COPY reads it with (null '')
 
 
 class Sink(Protocol):

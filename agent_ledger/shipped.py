@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import groupby
 from typing import Final, Literal
 
 from agent_ledger import schema
@@ -39,6 +40,8 @@ class Shipped:
     references: Mapping[str, str] = field(default_factory=dict)  # columns that hold ids of other tables
     day: str | None = None  # the time that divides a large table into days or months
     by_time: bool = False  # ids at the far side begin with recorded_at
+    never_empty: bool = False  # its checks refuse empty text, so that nothing can stand for NULL …
+    except_in: str | None = None  # … but in this column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +71,8 @@ SHIPPED: Final = (
     Shipped(name="delivery", by_time=True),
     Shipped(name="charge", references={"delivery_id": "delivery"}, day="period_start"),
     Shipped(name="provider_usage", references={"delivery_id": "delivery"}, day="period_start"),
-    Shipped(name="ledger", day="ts"),
-    Shipped(name="audit", day="ts"),
+    Shipped(name="ledger", day="ts", never_empty=True, except_in="usage"),
+    Shipped(name="audit", day="ts", never_empty=True),
     Shipped(name="period_close", by_time=True, references={f"{table}_row": table for table in _CLOSES}),
     Shipped(
         name="closed_figure",
@@ -130,13 +133,32 @@ def far_columns(table: str) -> dict[str, Kind]:
 def selection(table: Shipped | Snapshot) -> str:
     """The statement that reads a table as it stands at the far side, without a condition. Its parameter :number is
     the host's."""
+    return f'select {", ".join(_values(table).values())} from "{table.name}"'
+
+
+def lines(table: Shipped) -> str:
+    """The same, with what lies between two columns of doubles as one text, its cells between tabs, NULL as nothing.
+    (A double as SQLite's text has 15 digits, or is not the nearest.)"""
+    kinds = far_columns(table.name)
+    parts = []
+    for is_real, names in groupby(_values(table).items(), lambda item: kinds[item[0]] == "REAL"):
+        values = [value for _, value in names]
+        together = "printf('{}', {})".format("\t".join(["%s"] * len(values)), ", ".join(values))
+        parts += values if is_real else [together]
+    return f'select {", ".join(parts)} from "{table.name}"'
+
+
+def _values(table: Shipped | Snapshot) -> dict[str, str]:
+    """The columns at the far side, as SQL over those of the ledger."""
     own = {"id": table.name} if isinstance(table, Shipped) and "id" in table.key else {}
     meant = {**own, **table.references}
-    values = [
-        _far_id(meant[column], f'"{table.name}"."{column}"', own=column in own) if column in meant else f'"{column}"'
+    found = {
+        column: _far_id(meant[column], f'"{table.name}"."{column}"', own=column in own)
+        if column in meant
+        else f'"{column}"'
         for column in columns(table.name)
-    ]
-    return f'select :number, {", ".join(values)} from "{table.name}"'
+    }
+    return {"host": ":number", **found}
 
 
 def _far_id(table: str, column: str, *, own: bool) -> str:

@@ -21,6 +21,7 @@ from agent_ledger import archive_reading, clock, plugins, schema, ship_cursors, 
 from agent_ledger.errors import LedgerError, SinkDown
 from agent_ledger.hookspecs import Batch, Sink, Target
 from agent_ledger.schema import transaction
+from agent_ledger.ship_rows import Rows
 from agent_ledger.shipped import SHIPPED, SNAPSHOTS, Shipped, Snapshot
 
 _TRIES: Final = 5
@@ -105,8 +106,8 @@ class Shipper:
                 batch = self._batch(connection, table, *bounds)
                 self._target.write(batch)
                 self._confirm(connection, table.name, batch.last)
-                rows += len(batch.rows)
-                advance(Progress(table.name, len(batch.rows), ship_cursors.behind(connection, self.address)))
+                rows += (count := len(batch.rows))
+                advance(Progress(table.name, count, ship_cursors.behind(connection, self.address)))
         for snapshot in SNAPSHOTS:
             rows += self._replace(connection, snapshot, advance)
         if rows or not self._settled:
@@ -141,12 +142,10 @@ class Shipper:
         return self._planned(connection, table)
 
     def _batch(self, connection: sqlite3.Connection, table: Shipped, done: int, last: int) -> Batch:
-        rows = connection.execute(
-            f'{shipped.selection(table)} where "{table.cursor}" > :done and "{table.cursor}" <= :last'
-            f' order by "{table.cursor}"',
-            {"number": self.host.number, "done": done, "last": last},
-        ).fetchall()
-        return Batch(table.name, tuple(shipped.far_columns(table.name)), rows, done + 1, last)
+        rows = Rows(connection, table, self.host.number, done, last)
+        columns = tuple(shipped.far_columns(table.name))
+        lines = rows.lines if rows.has_lines() else None
+        return Batch(table.name, columns, rows, done + 1, last, rows.months(), rows.alike(), lines)
 
     def _replace(self, connection: sqlite3.Connection, snapshot: Snapshot, advance: Callable[[Progress], None]) -> int:
         """Send a table as a whole, if it is not as it was. Returns how many rows."""

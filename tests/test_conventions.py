@@ -288,6 +288,7 @@ LAYERS = (
         "far",
         "parquet_views",
         "ship_cursors",
+        "ship_rows",
         "shipping",
         "sinks",
     ),

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ class Memory:
 
     def write(self, batch: Batch) -> None:
         self._fail("write")
-        self.batches.append(batch)
+        self.batches.append(replace(batch, rows=list(batch.rows)))
         self._fail("written")
 
     def replace(self, batch: Batch) -> None:

@@ -7,6 +7,7 @@ moment is the same row twice, which the tables drop (clickhouse_schema.py).
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -179,7 +180,7 @@ def explained(address: str) -> Iterator[None]:
     """Errors of the client as those of a sink."""
     try:
         yield
-    except LedgerError:
+    except (LedgerError, sqlite3.Error):  # the rows of a batch are read from the ledger
         raise
     except Exception as error:
         text = " ".join(str(error).split())[:300] or type(error).__name__

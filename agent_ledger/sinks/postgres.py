@@ -20,6 +20,7 @@ from agent_ledger import clock, pricebook, shipped
 from agent_ledger.errors import LedgerError, SinkDown
 from agent_ledger.hookspecs import Batch, Host, Sink, Target, hookimpl
 from agent_ledger.pricing import RateKey
+from agent_ledger.ship_rows import copy_text
 from agent_ledger.sinks import postgres_schema
 from agent_ledger.sinks.postgres_schema import COUNTED, LOCK
 
@@ -40,7 +41,7 @@ class Postgres:
 
     name = "PostgreSQL"
     form = "postgresql://USER@HOST/DATABASE"
-    batch_rows = 25_000
+    batch_rows = 50_000
 
     def accepts(self, destination: str) -> bool:
         return destination.startswith(("postgresql://", "postgres://"))
@@ -85,7 +86,7 @@ class _Database:
     def prepare(self) -> None:
         """Make what is missing. Raises LedgerError where something else is in its place."""
         with self._explained():
-            self._execute("set client_min_messages = warning")
+            self._execute("set client_min_messages = warning; set jit = off")  # a batch is no reason to compile
             postgres_schema.prepare(self._connection, self._address)
             self._execute(
                 "insert into host (number, name) values (%s, %s)"
@@ -103,7 +104,7 @@ class _Database:
                 self._add_months(batch)
             with self._connection.transaction():
                 if self._is_new(batch):
-                    self._copy(batch.table, batch.columns, batch.rows)
+                    self._copy_batch(batch)
                 else:
                     self._merge(batch)
                 if batch.table in COUNTED:
@@ -140,8 +141,7 @@ class _Database:
                 )
 
     def _add_months(self, batch: Batch) -> None:
-        at = batch.columns.index("ts")
-        months = {(batch.table, row[at][:7]) for row in batch.rows} - self._months
+        months = {(batch.table, month) for month in batch.months} - self._months
         if months:
             postgres_schema.add_months(self._connection, months)
             self._months |= months
@@ -185,25 +185,36 @@ class _Database:
         """Say which rows do not count now, as sql/far has it, among those that the batch has to do with."""
         table, marks, ranks = batch.table, *COUNTED[batch.table]
         self._lock()
-        told = {"host": self._host.number, **dict(zip(("first", "last"), self._ids(batch), strict=True))}
+        first, last = self._ids(batch)
+        known = None if batch.alike is None else list(batch.alike)
+        told = {"host": self._host.number, "first": first, "last": last, "known": known}
         alike = [row[0] for row in self._execute(postgres_schema.ALIKE[table], told)]
         if not alike:
             return
-        # A temporary table stands before the one of the same name: the statements read these rows alone.
-        self._execute(f"create temp table chosen on commit drop as select * from {table} where id = any(%s)", (alike,))
-        self._execute(f"alter table chosen rename to {table}")
-        views = postgres_schema.views()
-        self._execute(f"create temp view {ranks} as {views[ranks]}")
+        # Names of a WITH stand before tables of the same name: the statements of sql/far read these rows alone.
+        views = {name: body.replace("%", "%%") for name, body in postgres_schema.views().items()}
         self._execute(
-            f"insert into {marks} as known (id, by_id, reason) {views[marks]}"
+            f"with {table} as materialized (select * from {table} where id = any(%(alike)s)),"
+            f" {ranks} as materialized ({views[ranks]})"
+            f" insert into {marks} as known (id, by_id, reason) select id, by_id, reason from ({views[marks]}) as said"
             " on conflict (id) do update set by_id = excluded.by_id, reason = excluded.reason"
-            " where excluded.by_id < known.by_id"
+            " where excluded.by_id < known.by_id",
+            {"alike": alike},
         )
-        self._execute(f"drop view pg_temp.{ranks}; drop table pg_temp.{table}")
 
     def _lock(self) -> None:
         """Until the transaction ends: what comes next is done by one at a time."""
         self._execute("select pg_advisory_xact_lock(%s)", (LOCK,))
+
+    def _copy_batch(self, batch: Batch) -> None:
+        if batch.lines is None:
+            self._copy(batch.table, batch.columns, batch.rows)
+            return
+        named = ", ".join(f'"{name}"' for name in batch.columns)
+        statement = f"copy {batch.table} ({named}) from stdin (null '')"
+        with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for piece in batch.lines():  # the server stores one piece while we read the next
+                copy.write(piece)
 
     def _copy(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
         named = ", ".join(f'"{name}"' for name in columns)
@@ -236,27 +247,6 @@ _RATES_STATE: Final = """
 _RATES_ARE_OLD: Final = (
     f"select ({_RATES_STATE}) is distinct from (select value from ledger_meta where key = 'rates_from')"
 )
-
-
-def copy_text(rows: Sequence[tuple[Any, ...]]) -> str:
-    """Rows as PostgreSQL's COPY reads them: column by column, which is several times faster than cell by cell."""
-    return "\n".join(map("\t".join, zip(*map(_cells, zip(*rows, strict=True)), strict=True))) + "\n"
-
-
-def _cells(column: Sequence[Any]) -> Sequence[str]:
-    """A column has values of one type, or none."""
-    kinds = set(map(type, column))
-    if str not in kinds:
-        shown = [r"\N" if value is None else repr(value) for value in column] if None in column else map(repr, column)
-        return list(shown)
-    text = "".join(filter(None, column))
-    if any(sign in text for sign in "\\\t\n\r"):
-        column = [value if value is None else _escaped(value) for value in column]
-    return column if len(kinds) == 1 else [r"\N" if value is None else value for value in column]
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace("\t", r"\t").replace("\n", r"\n").replace("\r", r"\r")
 
 
 def _words(error: Exception) -> str:

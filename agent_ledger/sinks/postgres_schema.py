@@ -38,8 +38,12 @@ _DERIVED: Final = {
     "ledger_meta": ("key",),
 }
 _INDEXES: Final = {
-    "ledger": ("(request_id)", "(hashtextextended(response_id, 0)) where response_id is not null"),
-    "audit": ("(request_id)", "(tool_call_id, request_id)"),
+    "ledger": (
+        "(request_id)",
+        "(hashtextextended(response_id, 0)) where response_id is not null",
+        "(hashtextextended(request_id, 0)) where response_id is null or length(response_id) < 20",
+    ),
+    "audit": ("(request_id)", "(tool_call_id, request_id)", "(tool_call_id) where request_id is null"),
     "charge": ("(delivery_id)",),
     "agent_assignment": ("(agent_id, valid_from)",),
     "tool_price": ("(tool, effective_from)",),
@@ -47,39 +51,84 @@ _INDEXES: Final = {
     "allocation": ("(audit_id)",),
 }
 ALIKE: Final = {  # the rows that a batch has to do with
-    # By arrays, because an index looks up sorted values several times faster than a join asks for them one by one.
+    # What is alike within the batch its ledger knows (`known`), unless that is NULL; what is alike elsewhere is looked
+    # up. By arrays, because an index looks up sorted values several times faster than a join asks for them one by one;
+    # sorted beforehand, because the look-up in each month sorts them else. Calls of one request with two long response
+    # ids are two calls: only those without need a look at the request, and an index of their own keeps them few.
     "ledger": """
       with new as materialized (
-        select request_id, hashtextextended(response_id, 0) as response from ledger
+        select
+          request_id,
+          hashtextextended(request_id, 0) as request,
+          hashtextextended(response_id, 0) as response,
+          response_id is null or length(response_id) < 20 as is_short
+        from ledger
         where host = %(host)s and id between %(first)s and %(last)s
       ),
       of_request as (
-        select request_id from ledger where request_id = any(array(select request_id from new))
-        group by request_id having count(*) > 1
+        select request_id from ledger where id = any(%(known)s::bigint[])
+        union all
+        select request_id from new where %(known)s::bigint[] is null group by 1 having count(*) > 1
+        union all
+        select request_id from ledger
+        where (response_id is null or length(response_id) < 20)
+          and hashtextextended(request_id, 0) = any(array(select request from new order by 1))
+          and not (host = %(host)s and id between %(first)s and %(last)s)
+        union all
+        select request_id from ledger
+        where request_id = any(array(select request_id from new where is_short order by 1))
+          and not (host = %(host)s and id between %(first)s and %(last)s)
       ),
       of_response as (
         select hashtextextended(response_id, 0) as response from ledger
+        where id = any(%(known)s::bigint[]) and response_id is not null
+        union all
+        select response from new
+        where %(known)s::bigint[] is null and response is not null group by 1 having count(*) > 1
+        union all
+        select hashtextextended(response_id, 0) from ledger
         where response_id is not null
-          and hashtextextended(response_id, 0) = any(array(select response from new where response is not null))
-        group by 1 having count(*) > 1
+          and hashtextextended(response_id, 0) = any(
+            array(select response from new where response is not null order by 1)
+          )
+          and not (host = %(host)s and id between %(first)s and %(last)s)
       )
       select id from ledger where request_id = any(array(select request_id from of_request))
       union
       select id from ledger
       where response_id is not null and hashtextextended(response_id, 0) = any(array(select response from of_response))
     """,
+    # A request has few tool calls; an id of a tool call may be a counter, which thousands of requests have.
     "audit": """
       with new as materialized (
         select id, request_id, tool_call_id from audit where host = %(host)s and id between %(first)s and %(last)s
+      ),
+      told as materialized (
+        select id, tool_call_id, request_id from audit where id = any(%(known)s::bigint[])
+        union
+        select id, tool_call_id, request_id from audit
+        where request_id = any(array(select request_id from new where request_id is not null order by 1))
+          and not (host = %(host)s and id between %(first)s and %(last)s)
+        union
+        select id, tool_call_id, request_id from audit
+        where request_id is null
+          and tool_call_id = any(array(select tool_call_id from new order by 1))
+          and not (host = %(host)s and id between %(first)s and %(last)s)
+        union
+        select id, tool_call_id, request_id from audit
+        where tool_call_id = any(array(select tool_call_id from new where request_id is null order by 1))
+          and not (host = %(host)s and id between %(first)s and %(last)s)
+      ),
+      both_sides as (
+        select id, tool_call_id, request_id from told
+        union
+        select id, tool_call_id, request_id from new
+        where %(known)s::bigint[] is null or exists (select 1 from told)
       )
-      select unnest(array[new.id, other.id]) from new join audit as other
-        on other.tool_call_id = new.tool_call_id and other.request_id = new.request_id and other.id <> new.id
+      select unnest(array_agg(id)) from both_sides group by tool_call_id, request_id having count(*) > 1
       union
-      select unnest(array[new.id, other.id]) from new join audit as other
-        on other.tool_call_id = new.tool_call_id and other.request_id is null and other.id <> new.id
-      union
-      select unnest(array[new.id, other.id]) from new join audit as other
-        on other.tool_call_id = new.tool_call_id and new.request_id is null and other.id <> new.id
+      select unnest(array_agg(id)) from both_sides
+      group by tool_call_id having count(*) > 1 and bool_or(request_id is null)
     """,
 }
 

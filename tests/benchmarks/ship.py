@@ -27,9 +27,9 @@ from traffic import Traffic
 
 from agent_ledger import schema, ship_cursors, shipped
 from agent_ledger.ledger import reading
+from agent_ledger.ship_rows import copy_text
 from agent_ledger.shipping import Shipper
 from agent_ledger.sinks import postgres_schema
-from agent_ledger.sinks.postgres import copy_text
 
 TABLES = ("ledger", "audit")
 CHUNK = 50_000

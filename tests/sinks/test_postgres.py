@@ -19,9 +19,10 @@ from support import add_bill, call, price, query, raw
 from agent_ledger import Ledger, ship_cursors, shipping
 from agent_ledger.errors import LedgerError, SinkDown
 from agent_ledger.hookspecs import Batch, Host
+from agent_ledger.ship_rows import copy_text
 from agent_ledger.shipping import Shipper
 from agent_ledger.sinks import postgres, postgres_schema
-from agent_ledger.sinks.postgres import Postgres, copy_text
+from agent_ledger.sinks.postgres import Postgres
 
 pytestmark = [pytest.mark.usefixtures("no_sources"), pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
