@@ -91,21 +91,23 @@ class Batch:
     """Rows of one table that are shipped together. `first` and `last` say which of the ledger they are: sent again,
     after whatever went wrong, a batch has the same bounds and the same rows."""
 
-    table: str  # its name at the far side
-    columns: tuple[str, ...]  # `host` is the first
-    rows: Sequence[
-        tuple[Any, ...]
-    ]  # text, integers, floats and None; ids are those of the far side. They are read from
-    # the ledger when somebody looks at them: look before `write` returns
+    table: str
+    """Its name at the far side."""
+    columns: tuple[str, ...]
+    """`host` is the first."""
+    rows: Sequence[tuple[Any, ...]]
+    """Text, integers, floats and None; ids are those of the far side. They are read from the ledger when somebody looks
+    at them: look before `write` returns."""
     first: int
     last: int
-    months: frozenset[str] = frozenset()  # YYYY-MM of the rows, where the table is divided by time
-    alike: Sequence[int] | None = (
-        None  # ids of this ledger's rows that don't count, where they or what counts instead are
-    )
-    # in the batch; None: nobody knows
-    lines: Callable[[], Iterable[str]] | None = None  # of calls and tool calls: the same rows, several times faster, in
-    # pieces of text as PostgreSQL's COPY reads it with (null '')
+    months: frozenset[str] = frozenset()
+    """YYYY-MM of the rows, where the table is divided by time."""
+    alike: Sequence[int] | None = None
+    """Ids of this ledger's rows that don't count, where they or what counts instead are in the batch. None: nobody
+    knows."""
+    lines: Callable[[], Iterable[str]] | None = None
+    """Of calls and tool calls: the same rows, several times faster, in pieces of text as PostgreSQL's COPY reads it
+    with (null '')."""
 
 
 class Sink(Protocol):

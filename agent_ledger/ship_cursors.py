@@ -67,22 +67,28 @@ def forget(connection: sqlite3.Connection, sink: str) -> bool:
         return connection.execute("delete from ship_cursor where sink = ?", [sink]).rowcount > 0
 
 
-def begin_anew(connection: sqlite3.Connection) -> None:
-    """Take another number for this file, and ship all of it again: what a copy, or a file from a backup, has to do."""
-    with transaction(connection):
-        connection.execute("delete from ledger_meta where key = 'host'")
-        connection.execute("delete from ship_cursor")
+def host(connection: sqlite3.Connection, name: str | None, *, anew: bool = False) -> Host:
+    """Whose rows this file's are; a new number, which nobody knows until it is adopted, where the file has none or
+    begins anew. `name` None: that of the machine."""
+    found = connection.execute("select value from ledger_meta where key = 'host'").fetchone()
+    drawn = 1 + secrets.randbelow((1 << shipped.HOST_BITS) - 1)
+    return Host(drawn if anew or found is None else int(found[0]), name or socket.gethostname())
 
 
-def host(connection: sqlite3.Connection, name: str | None) -> Host:
-    """Whose rows this file's are: its number is drawn when it is first shipped. `name` None: that of the machine."""
+def adopt(connection: sqlite3.Connection, host: Host, *, anew: bool = False) -> bool:
+    """Keep the number of a host in the file, which it has then for good; False: it has another one meanwhile.
+
+    `anew`: in place of the one that it has, and ship all of it again: what a copy, or a file from a backup, has to do.
+    """
     with transaction(connection):
+        if anew:
+            connection.execute("delete from ledger_meta where key = 'host'")
+            connection.execute("delete from ship_cursor")
         connection.execute(
-            "insert into ledger_meta (key, value) values ('host', ?) on conflict (key) do nothing",
-            [str(1 + secrets.randbelow((1 << shipped.HOST_BITS) - 1))],
+            "insert into ledger_meta (key, value) values ('host', ?) on conflict (key) do nothing", [str(host.number)]
         )
         (number,) = connection.execute("select value from ledger_meta where key = 'host'").fetchone()
-    return Host(int(number), name or socket.gethostname())
+    return int(number) == host.number
 
 
 def register(connection: sqlite3.Connection, sink: str) -> None:

@@ -55,8 +55,11 @@ def sink_for(destination: str) -> Sink:
 class Shipper:
     """Ships one ledger to one destination. A context manager; `ship` may be called again and again."""
 
-    def __init__(self, path: Path, destination: str, *, host_name: str | None = None) -> None:
-        """Raises LedgerError where the destination makes no sense, and NotALedger."""
+    def __init__(self, path: Path, destination: str, *, host_name: str | None = None, anew: bool = False) -> None:
+        """`anew`: ship all of it, as of another host. The ledger is not written to before the destination was reached.
+
+        Raises LedgerError where the destination makes no sense, and NotALedger.
+        """
         self._path = path
         self._destination = destination
         self._sink = sink_for(destination)
@@ -64,11 +67,9 @@ class Shipper:
             self.address: Final = self._sink.address(destination)
         self._target: Target | None = None
         self._settled = False
-        with closing(schema.open_for_reading(path)):
-            pass  # a mistyped name is no new ledger
-        with self._ledger() as connection:
-            self.host: Final = ship_cursors.host(connection, host_name)
-            ship_cursors.register(connection, self.address)
+        self._anew = anew
+        with closing(schema.open_for_reading(path)) as connection:  # a mistyped name is no new ledger
+            self.host = ship_cursors.host(connection, host_name, anew=anew)
 
     def __enter__(self) -> Self:
         return self
@@ -97,7 +98,7 @@ class Shipper:
 
     def _ship(self, connection: sqlite3.Connection, advance: Callable[[Progress], None]) -> int:
         if self._target is None:
-            self._target = self._sink.open(self._destination, self.host)
+            self._target = self._opened(connection)
             self._settled = False
         _bring_back(connection, self.address)
         rows = 0
@@ -115,6 +116,27 @@ class Shipper:
             self._settled = True
         ship_cursors.beat(connection, self.address)
         return rows
+
+    def _opened(self, connection: sqlite3.Connection) -> Target:
+        """The destination, known to the ledger from now on: where it is only down, too."""
+        try:
+            target = self._sink.open(self._destination, self.host)
+        except Exception as error:
+            if isinstance(error, SinkDown) or not isinstance(error, LedgerError):
+                self._make_known(connection)
+            raise
+        if not self._make_known(connection):
+            target.close()
+            raise SinkDown(f"somebody else has begun to ship {self._path}")
+        return target
+
+    def _make_known(self, connection: sqlite3.Connection) -> bool:
+        """False: the file has got another number meanwhile, which counts."""
+        is_ours = ship_cursors.adopt(connection, self.host, anew=self._anew)
+        self._anew = False
+        self.host = ship_cursors.host(connection, self.host.name)
+        ship_cursors.register(connection, self.address)
+        return is_ours
 
     def _planned(self, connection: sqlite3.Connection, table: Shipped) -> tuple[int, int] | None:
         """The bounds of the next batch: what lies after the first, up to the second; None: there is nothing to send."""

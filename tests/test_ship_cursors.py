@@ -10,6 +10,7 @@ import pytest
 from support import call, query, raw, spent
 
 from agent_ledger import Ledger, clock, ship_cursors
+from agent_ledger.hookspecs import Host
 from agent_ledger.shipping import Shipper
 
 pytestmark = pytest.mark.usefixtures("no_sources")
@@ -77,16 +78,22 @@ def test_a_forgotten_sink_holds_nothing_back(shipped: tuple[Ledger, str]) -> Non
 
 def test_beginning_anew_takes_another_number(shipped: tuple[Ledger, str], tmp_path: Path) -> None:
     ledger, sink = shipped
-    numbers = []
-    for _ in range(2):
-        with Shipper(ledger.path, str(tmp_path / "other.jsonl")) as shipper:
-            numbers.append(shipper.host.number)
-        with sqlite3.connect(ledger.path, isolation_level=None) as connection:
-            ship_cursors.begin_anew(connection)
-        connection.close()
-    assert len(set(numbers)) == 2
-    assert query(ledger, "select * from ship_cursor") == []
-    assert sink
+    before = query(ledger, "select value from ledger_meta where key = 'host'")
+    with Shipper(ledger.path, str(tmp_path / "other.jsonl"), anew=True) as shipper:
+        assert query(ledger, "select value from ledger_meta where key = 'host'") == before
+        shipper.ship()
+        assert query(ledger, "select value from ledger_meta where key = 'host'") == [(str(shipper.host.number),)]
+    assert query(ledger, "select value from ledger_meta where key = 'host'") != before
+    assert query(ledger, "select distinct sink from ship_cursor") == [(str(tmp_path / "other.jsonl"),)]
+    assert sink != str(tmp_path / "other.jsonl")
+
+
+def test_who_comes_second_takes_the_number_that_is_there(ledger: Ledger) -> None:
+    with raw(ledger) as connection:
+        first, second = (ship_cursors.host(connection, name) for name in ("a", "b"))
+        assert ship_cursors.adopt(connection, first)
+        assert not ship_cursors.adopt(connection, second)
+        assert ship_cursors.host(connection, "b") == Host(first.number, "b")
 
 
 def test_a_cursor_never_goes_back(shipped: tuple[Ledger, str]) -> None:

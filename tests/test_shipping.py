@@ -219,6 +219,7 @@ def test_a_shipper_that_is_killed_goes_on_where_it_was(filled: Ledger, tmp_path:
 
 
 def test_two_shippers_of_one_ledger_send_the_same_batches(filled: Ledger, memory: Memory) -> None:
+    ship(filled, "memory:b")  # the file has its number
     inner = Shipper(filled.path, "memory:a")
     with Shipper(filled.path, "memory:a") as outer:
         outer.ship(lambda _: inner.ship() and None)
@@ -275,6 +276,33 @@ def test_what_does_not_pass_by_itself_ends_it(filled: Ledger, memory: Memory) ->
     memory.fails = lambda _: LedgerError("the table is another one")
     with Shipper(filled.path, "memory:a") as shipper, pytest.raises(LedgerError, match="another one"):
         shipping.keep_shipping(shipper, every=1, say=lambda _: None)
+
+
+def test_a_destination_that_refuses_leaves_nothing_in_the_ledger(filled: Ledger, memory: Memory) -> None:
+    """No number, and no cursor that the archive would wait for; one that is only down is waited for."""
+    memory.fails = lambda _: LedgerError("the password is wrong")
+    with pytest.raises(LedgerError, match="password"):
+        ship(filled)
+    assert query(filled, "select * from ship_cursor") == []
+    assert query(filled, "select * from ledger_meta where key = 'host'") == []
+    memory.fails = lambda _: SinkDown("no answer")
+    with pytest.raises(SinkDown):
+        ship(filled)
+    assert query(filled, "select distinct sink from ship_cursor") == [("memory:a",)]
+    assert query(filled, "select count(*) from ledger_meta where key = 'host'") == [(1,)]
+
+
+def test_two_that_begin_at_once_agree_on_one_number(filled: Ledger, memory: Memory) -> None:
+    one, two = (Shipper(filled.path, "memory:a") for _ in range(2))
+    assert one.host.number != two.host.number
+    one.ship()
+    with pytest.raises(SinkDown, match="somebody else has begun to ship"):
+        two.ship()
+    two.ship()
+    assert two.host == one.host
+    assert memory.ids("ledger") == ids(filled, "ledger")
+    one.close()
+    two.close()
 
 
 def test_no_error_tells_a_secret(filled: Ledger, memory: Memory) -> None:

@@ -75,12 +75,7 @@ def ship(
     if forget:
         _forget(ledger, destination)
         return
-    if as_new:
-        with closing(schema.open_for_reading(ledger)):
-            pass  # a mistyped name is no new ledger
-        with closing(schema.open_for_writing(ledger, synchronous="full")) as connection:
-            ship_cursors.begin_anew(connection)
-    with Shipper(ledger, destination, host_name=host_name) as shipper:
+    with Shipper(ledger, destination, host_name=host_name, anew=as_new) as shipper:
         rows_shipped = shipping.keep_shipping(
             shipper,
             every=(every or _EVERY_S) if follow else None,

@@ -25,7 +25,7 @@ from generate import generate
 from run import timed
 from traffic import Traffic
 
-from agent_ledger import schema, ship_cursors, shipped
+from agent_ledger import Ledger, shipped
 from agent_ledger.ledger import reading
 from agent_ledger.ship_rows import copy_text
 from agent_ledger.shipping import Shipper
@@ -90,12 +90,6 @@ def ship(book: Path, destination: str) -> None:
         shipper.ship()
 
 
-def begin_anew(book: Path) -> None:
-    connection = schema.open_for_writing(book, synchronous="normal")
-    ship_cursors.begin_anew(connection)
-    connection.close()
-
-
 def sizes(address: str) -> Iterator[str]:
     """Bytes of a row, keys and indexes included."""
     with psycopg.connect(address) as connection:
@@ -115,14 +109,14 @@ def main() -> None:
     given = parser.parse_args()
     times: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name, server(given.address, Path(name)) as address:
-        folder, book = Path(name), Path(name) / "book.db"
+        folder, book, empty = Path(name), Path(name) / "book.db", Path(name) / "empty.db"
+        Ledger(empty).close()
         generate(book, Traffic(rows=given.rows), quiet=True)
         texts, months, count = prepare(book, folder)
         for number in range(given.rounds):
-            begin_anew(book)
             ours = in_schema(address, "ours")
-            with Shipper(book, ours) as shipper:  # tables and views are made before anything is timed
-                shipper._target = shipper._sink.open(ours, shipper.host)
+            ship(empty, ours)  # tables and views are made before anything is timed
+            with Shipper(book, ours, anew=True) as shipper:
                 times.setdefault("ship", []).append(timed(shipper.ship))
             theirs = in_schema(address, "theirs")
             with psycopg.connect(theirs, autocommit=True) as connection:

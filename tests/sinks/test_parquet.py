@@ -6,7 +6,6 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 from old_rows import past
 from support import call, exit_code, price, query, raw, start_child
 
-from agent_ledger import Ledger, ship_cursors, shipped, shipping
+from agent_ledger import Ledger, shipped, shipping
 from agent_ledger.errors import LedgerError, SinkDown
 from agent_ledger.hookspecs import Batch, Host
 from agent_ledger.shipping import Shipper
@@ -129,10 +128,8 @@ def test_a_copy_of_a_ledger_is_noticed(ledger: Ledger, tmp_path: Path) -> None:
         with pytest.raises(LedgerError, match=r"rows of ledger of this ledger with other content: .* --as-new"):
             ship(tmp_path / f"copy {number}.db", folder)
     assert_once(folder, ledger)
-    connection = sqlite3.connect(tmp_path / "copy 0.db", isolation_level=None)
-    ship_cursors.begin_anew(connection)
-    connection.close()
-    assert ship(tmp_path / "copy 0.db", folder) > 0
+    with Shipper(tmp_path / "copy 0.db", f"{folder}/", anew=True) as shipper:
+        assert shipper.ship() > 0
 
 
 def test_what_is_sent_as_a_whole_takes_the_place_of_what_was(ledger: Ledger, tmp_path: Path) -> None:

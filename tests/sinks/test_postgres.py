@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import sqlite3
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +15,7 @@ from one_ledger import SUMS, figures, one_ledger
 from postgres_server import Server, connect, rows
 from support import add_bill, call, price, query, raw
 
-from agent_ledger import Ledger, ship_cursors, shipping
+from agent_ledger import Ledger, shipping
 from agent_ledger.errors import LedgerError, SinkDown
 from agent_ledger.hookspecs import Batch, Host
 from agent_ledger.ship_rows import copy_text
@@ -188,10 +187,8 @@ def test_a_copy_of_a_ledger_is_noticed_and_can_ship_as_another_host(
         other.record_call(**call(request_id="of the copy"))
     with pytest.raises(LedgerError, match=r"with other content: the file is a copy .* --as-new ships all of it"):
         ship(copy, database)
-    connection = sqlite3.connect(copy, isolation_level=None)
-    ship_cursors.begin_anew(connection)
-    connection.close()
-    ship(copy, database)
+    with Shipper(copy, database, anew=True) as shipper:
+        shipper.ship()
     assert_same(database, one_ledger(tmp_path / "union.db", [ledger.path, copy]))
 
 
