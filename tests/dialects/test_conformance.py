@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,6 +15,7 @@ pytest.importorskip("sqlglot")
 from engines import ClickHouse, DuckDB, Elsewhere, Postgres, fill, postgres_server
 from everything import everything, not_compacted
 from old_rows import past
+from same_rows import assert_same_rows
 
 from agent_ledger import Ledger, dialects, plugins
 
@@ -25,7 +24,6 @@ SEED = """
 SELECT agent_id, SUM(prompt_tokens * input_price + completion_tokens * output_price)
 FROM ledger JOIN price ON ledger.model = price.model GROUP BY agent_id
 """
-NOT_EXACT = {"by_id"}  # of several accounts that count more, which one is named
 
 
 @pytest.fixture(scope="module", params=dialects.DIALECTS)
@@ -65,34 +63,6 @@ def _rows(path: Path, sql: str) -> list[dict[str, Any]]:
         return [dict(row) for row in connection.execute(sql)]
 
 
-def _comparable(rows: list[dict[str, Any]]) -> list[list[Any]]:
-    """Rows in an order of their own: exact numbers first, so that doubles need not be the same to the last bit."""
-    cells = [[_cell(value) for name, value in row.items() if name not in NOT_EXACT] for row in rows]
-    return sorted(
-        cells, key=lambda row: [(type(value).__name__, str(value)) for value in row if type(value) is not float]
-    )
-
-
-def _cell(value: object) -> object:
-    """A value; doubles within text to twelve digits, because SQLite writes fifteen of them and others seventeen."""
-    if isinstance(value, str):
-        return re.sub(r"\d+\.\d{10,}", lambda found: f"{float(found[0]):.12g}", value)
-    return value
-
-
-def _assert_same(found: list[dict[str, Any]], wanted: list[dict[str, Any]], what: str) -> None:
-    assert len(found) == len(wanted), what
-    if wanted:
-        assert list(found[0]) == list(wanted[0]), what
-    for ours, theirs in zip(_comparable(found), _comparable(wanted), strict=True):
-        for one, other in zip(ours, theirs, strict=True):
-            if isinstance(one, float) and isinstance(other, int | float):
-                assert math.isclose(one, other, rel_tol=1e-14, abs_tol=1e-12), (what, ours, theirs)
-            else:
-                assert one == other, (what, ours, theirs)
-                assert type(one) is type(other), (what, ours, theirs)
-
-
 @pytest.mark.slow
 def test_every_row_of_every_view_is_the_same(engine: Any, generated: Path) -> None:
     elsewhere: Elsewhere = engine("generated")
@@ -100,7 +70,7 @@ def test_every_row_of_every_view_is_the_same(engine: Any, generated: Path) -> No
     for view in dialects.views(elsewhere.dialect):
         wanted = _rows(generated, f"select * from {view}")
         assert wanted, f"the ledger of this test must fill {view}"
-        _assert_same(elsewhere.rows(f"select * from {view}"), wanted, f"{view} on {elsewhere.dialect}")
+        assert_same_rows(elsewhere.rows(f"select * from {view}"), wanted, f"{view} on {elsewhere.dialect}")
     assert _spent(elsewhere.rows(SEED)) == pytest.approx(_spent(_rows(generated, SEED)), rel=1e-12)
 
 
@@ -111,7 +81,7 @@ def test_the_demo_costs_the_same(engine: Any) -> None:
     fill(elsewhere, DEMO)
     for view in ("cost_by_agent", "all_in_by_customer", "reconciliation", "coverage"):
         wanted = _rows(DEMO, f"select * from {view}")
-        _assert_same(elsewhere.rows(f"select * from {view}"), wanted, f"{view} of the demo on {elsewhere.dialect}")
+        assert_same_rows(elsewhere.rows(f"select * from {view}"), wanted, f"{view} of the demo on {elsewhere.dialect}")
     assert _spent(elsewhere.rows(SEED)) == pytest.approx(_spent(_rows(DEMO, SEED)), rel=1e-12)
 
 
