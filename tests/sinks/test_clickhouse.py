@@ -1,12 +1,12 @@
-"""Shipping to ClickHouse: on the engine that chdb embeds; through the client where the environment names a server."""
+"""Shipping to ClickHouse: through its client, on the engine that chdb embeds or a server that the environment names."""
 
 from __future__ import annotations
 
 import os
+import random
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,76 +14,74 @@ import pytest
 pytest.importorskip("sqlglot")
 
 from click.testing import CliRunner
+from clickhouse_bridge import Bridge, bridge
 from everything import everything
 from old_rows import past
 from one_ledger import SUMS, one_ledger
 from support import call, query, raw
 
-from agent_ledger import Ledger, LedgerError
+from agent_ledger import Ledger, LedgerError, shipping
 from agent_ledger.cli import cli
 from agent_ledger.errors import SinkDown
-from agent_ledger.hookspecs import Host
 from agent_ledger.shipping import Shipper
-from agent_ledger.sinks import clickhouse_schema
-from agent_ledger.sinks.clickhouse import ClickHouse, Database, explained
+from agent_ledger.sinks.clickhouse import ClickHouse, explained
 
 pytestmark = pytest.mark.usefixtures("no_sources")
 Ask = Callable[[str], list[tuple[Any, ...]]]
 
 
-class Embedded:
-    """The methods of clickhouse-connect's client that the sink uses, on the engine itself."""
-
-    def __init__(self, session: Any) -> None:
-        self._session = session
-
-    def command(self, sql: str) -> None:
-        self._session.query(sql)
-
-    def query(self, sql: str) -> Any:
-        found = self._session.query(sql, "Arrow").bytes()
-        if not found:
-            return SimpleNamespace(result_rows=[])
-        table = pytest.importorskip("pyarrow").ipc.open_file(found).read_all()
-        return SimpleNamespace(result_rows=list(zip(*(column.to_pylist() for column in table.columns), strict=True)))
-
-    def insert(
-        self, table: str, rows: Sequence[Sequence[Any]], *, column_names: Sequence[str], settings: Any = None
-    ) -> None:
-        from_settings = "".join(f" settings {name} = {value}" for name, value in (settings or {}).items())
-        head, _, tail = clickhouse_schema.insert(table, column_names, rows).partition(" values ")
-        self._session.query(f"{head}{from_settings} values {tail}")
-
-    def close(self) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
-def session() -> Iterator[Any]:
-    found = pytest.importorskip("chdb.session").Session()
-    found.query("set max_threads = 1")
-    yield found
-    found.close()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bridge]:
+    pytest.importorskip("chdb")
+    with bridge(tmp_path_factory.mktemp("clickhouse")) as found:
+        yield found
 
 
 @pytest.fixture
-def ask(session: Any, monkeypatch: pytest.MonkeyPatch) -> Ask:
-    """An empty database, which takes what is shipped to clickhouse://embedded/NAME; asks it."""
+def database(server: Bridge) -> Iterator[str]:
+    """The name of an empty one, of the bridge's engine."""
     name = f"d{uuid.uuid4().hex}"
-    session.query(f"create database {name}")
-    session.query(f"use {name}")
-
-    def opened(_: ClickHouse, destination: str, host: Host) -> Database:
-        database = Database(Embedded(session), destination, host, name)
-        database.prepare()
-        return database
-
-    monkeypatch.setattr(ClickHouse, "open", opened)
-    return lambda sql: Embedded(session).query(sql).result_rows
+    server.answer({}, f"create database {name}".encode())
+    yield name
+    server.cut = lambda _: False
 
 
-def ship(path: Path) -> int:
-    with Shipper(path, "clickhouse://embedded/x") as shipper:
+@pytest.fixture(params=["bridge", "server"])
+def somewhere(request: pytest.FixtureRequest) -> str:
+    """The address of an empty database, on the bridge or on a server."""
+    if request.param == "bridge":
+        return str(request.getfixturevalue("address"))
+    if "AGENT_LEDGER_TEST_CLICKHOUSE" not in os.environ:
+        pytest.skip(
+            "AGENT_LEDGER_TEST_CLICKHOUSE names no server (clickhouse://USER:PASSWORD@HOST/DATABASE, an empty one)"
+        )
+    return os.environ["AGENT_LEDGER_TEST_CLICKHOUSE"]
+
+
+@pytest.fixture
+def address(server: Bridge, database: str) -> str:
+    return server.address(database)
+
+
+@pytest.fixture
+def ask(server: Bridge, database: str) -> Iterator[Ask]:
+    """Asks the database."""
+    client = pytest.importorskip("clickhouse_connect").get_client(
+        interface="chdb", path=str(server.path), database=database
+    )
+
+    def asked(sql: str) -> list[tuple[Any, ...]]:
+        if not sql.startswith("select"):
+            client.command(sql)
+            return []
+        return [tuple(row) for row in client.query(sql).result_rows]
+
+    yield asked
+    client.close()
+
+
+def ship(path: Path, address: str) -> int:
+    with Shipper(path, address) as shipper:
         return shipper.ship()
 
 
@@ -96,7 +94,7 @@ def figures(rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.slow
-def test_two_hosts_are_what_one_ledger_would_say(ask: Ask, tmp_path: Path) -> None:
+def test_two_hosts_are_what_one_ledger_would_say(ask: Ask, address: str, tmp_path: Path) -> None:
     paths = [tmp_path / "one.db", tmp_path / "two.db"]
     with Ledger(paths[0]) as ledger:
         past(ledger, calls=60)
@@ -105,7 +103,7 @@ def test_two_hosts_are_what_one_ledger_would_say(ask: Ask, tmp_path: Path) -> No
         # The same request as in the other file: one call.
         (row,) = query(paths[0], "select request_id, response_id from ledger where id = 2")
         ledger.record_call(**call(request_id=row[0], response_id=row[1], model="long", evidence="log"))
-    assert all(ship(path) > 0 for path in paths)
+    assert all(ship(path, address) > 0 for path in paths)
     union = one_ledger(tmp_path / "union.db", paths)
     for view in SUMS:
         if view.startswith("all_in") or view == "cost_by_tool":
@@ -115,54 +113,52 @@ def test_two_hosts_are_what_one_ledger_would_say(ask: Ask, tmp_path: Path) -> No
     assert ask("select count() from superseded_call") == query(union, "select count(*) from superseded_call")
 
 
-def test_what_is_sent_again_is_there_once(ask: Ask, tmp_path: Path) -> None:
+def test_what_is_sent_again_is_there_once(ask: Ask, address: str, tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     with Ledger(path) as ledger:
         ledger.record_calls([call(request_id=str(number)) for number in range(5)])
-        assert ship(path) > 0
-        assert ship(path) == 0
+        assert ship(path, address) > 0
+        assert ship(path, address) == 0
         ledger.record_call(**call(request_id="more"))
     with raw(path) as connection:  # killed before the cursor moved
         connection.execute("drop trigger ship_cursor_no_way_back")
         connection.execute("update ship_cursor set shipped = 0, sending = 0")
     assert ask("select count() from ledger") == [(5,)]
-    assert ship(path) > 0
+    assert ship(path, address) > 0
     assert ask("select count(), uniqExact(id) from stored_ledger") == [(6, 6)]
 
 
-def test_a_row_that_came_twice_counts_once_before_any_merge(ask: Ask, session: Any, tmp_path: Path) -> None:
+def test_a_row_that_came_twice_counts_once_before_any_merge(ask: Ask, address: str, tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     with Ledger(path) as ledger:
         ledger.record_call(**call())
-    ship(path)
-    session.query("system stop merges stored_ledger")
-    session.query("insert into stored_ledger select * from stored_ledger")
+    ship(path, address)
+    ask("system stop merges stored_ledger")
+    ask("insert into stored_ledger select * from stored_ledger")
     assert ask("select count() from stored_ledger") == [(2,)]
     assert ask("select calls from cost_by_agent") == [(1,)]
 
 
-@pytest.mark.usefixtures("ask")
-def test_a_copy_of_a_ledger_is_refused(tmp_path: Path) -> None:
+def test_a_copy_of_a_ledger_is_refused(address: str, tmp_path: Path) -> None:
     one, two = tmp_path / "one.db", tmp_path / "two.db"
     with Ledger(one) as ledger:
         ledger.record_call(**call())
-    ship(one)
+    ship(one, address)
     two.write_bytes(one.read_bytes())
     for path, name in ((one, "mine"), (two, "theirs")):
         with Ledger(path) as ledger:
             ledger.record_call(**call(request_id=name))
-    ship(one)
+    ship(one, address)
     with pytest.raises(LedgerError, match="copy of another ledger"):
-        ship(two)
+        ship(two, address)
 
 
-@pytest.mark.usefixtures("ask")
-def test_another_table_of_that_name_is_refused(session: Any, tmp_path: Path) -> None:
-    session.query("create table ledger (x Int64) engine = Memory")
+def test_another_table_of_that_name_is_refused(ask: Ask, address: str, tmp_path: Path) -> None:
+    ask("create table ledger (x Int64) engine = Memory")
     with Ledger(tmp_path / "ledger.db") as ledger:
         ledger.record_call(**call())
     with pytest.raises(LedgerError, match="not agent-ledger's"):
-        ship(tmp_path / "ledger.db")
+        ship(tmp_path / "ledger.db", address)
 
 
 @pytest.mark.parametrize(
@@ -188,17 +184,73 @@ def test_a_server_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     assert "secret" not in done.stderr
 
 
-@pytest.mark.skipif(
-    "AGENT_LEDGER_TEST_CLICKHOUSE" not in os.environ, reason="AGENT_LEDGER_TEST_CLICKHOUSE names no server"
-)
-def test_a_real_server_takes_a_ledger_through_the_client(tmp_path: Path) -> None:
-    """clickhouse://USER:PASSWORD@HOST/DATABASE, an empty database."""
-    address = os.environ["AGENT_LEDGER_TEST_CLICKHOUSE"]
+def said(*arguments: object) -> str:
+    """What a command prints."""
+    done = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_what_is_asked_there_is_answered_as_by_the_file(somewhere: str, tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     with Ledger(path) as ledger:
         past(ledger, calls=60)
-    with Shipper(path, address) as shipper:
-        assert shipper.ship() > 0
-    here = CliRunner().invoke(cli, ["report", str(path), "--by", "agent", "--json"])
-    there = CliRunner().invoke(cli, ["report", address, "--by", "agent", "--json"])
-    assert there.output == here.output
+    ship(path, somewhere)
+    for command, *options in (
+        ["report", "--by", "agent"],
+        ["report", "--by", "team", "--all-in"],
+        ["rows", "coverage"],
+    ):
+        assert said(command, somewhere, *options, "--json") == said(command, path, *options, "--json")
+
+
+def test_a_wrong_password_and_a_database_that_is_not_there_are_one_sentence(
+    server: Bridge, database: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "ledger.db"
+    Ledger(path).close()
+    for place, sentence in (
+        (server.address(database, "sesame"), "refuses: "),
+        (server.address("nowhere"), "check user, password and database"),
+    ):
+        for command in (["ship", str(path), place], ["report", place, "--by", "agent"]):
+            done = CliRunner().invoke(cli, command)
+            assert done.exit_code == 1
+            assert len(done.stderr.splitlines()) == 1
+            assert command[0] == "report" or sentence in done.stderr
+            assert "sesame" not in done.stderr
+            assert "hunter2" not in done.stderr
+    assert query(path, "select * from ship_cursor") == []
+
+
+@pytest.mark.slow
+def test_a_connection_that_dies_at_any_statement_loses_nothing(
+    server: Bridge, ask: Ask, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, chance, cuts = tmp_path / "ledger.db", random.Random(5), 0
+    with Ledger(path) as ledger:
+        past(ledger, calls=60)
+    ship(path, address)  # the tables are there
+
+    def cut(statement: str) -> bool:
+        nonlocal cuts
+        cuts += (found := statement.lower().startswith("insert") and chance.random() < 0.3)
+        return found
+
+    monkeypatch.setattr(ClickHouse, "batch_rows", 10)
+    monkeypatch.setattr(shipping.time, "sleep", lambda _: None)
+    server.cut = cut
+    with Ledger(path) as ledger:
+        ledger.record_calls(call(request_id=f"more {number}") for number in range(100))
+    for _ in range(20):
+        try:
+            with Shipper(path, address) as shipper:
+                shipping.keep_shipping(shipper, every=None, say=lambda _: None)
+            break
+        except SinkDown:
+            continue
+    assert cuts > 3
+    assert ask("select count(), uniqExact(id) from stored_ledger") == query(
+        path, "select count(*), count(distinct id) from ledger"
+    )
+    assert figures(ask("select * from cost_by_agent")) == figures(query(path, "select * from cost_by_agent"))
