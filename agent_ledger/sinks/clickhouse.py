@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from agent_ledger import clock, far, pricebook, shipped
 from agent_ledger.errors import LedgerError, SinkDown
@@ -25,11 +25,13 @@ from agent_ledger.sinks.clickhouse_schema import COUNTED, KEYS
 # What a server says to who may not come in, however often he knocks.
 _FINAL: Final = ("AUTHENTICATION_FAILED", "UNKNOWN_DATABASE", "ACCESS_DENIED", "UNKNOWN_USER", "REQUIRED_PASSWORD")
 _DOWN: Final = ("OperationalError", "ConnectionError", "TimeoutError", "HTTPError", "MEMORY_LIMIT", "TOO_MANY_PARTS")
+# What was inserted is on its shard when the insert returns, and is read from the replica that took it.
+_OF_CLUSTERS: Final = {"distributed_foreground_insert": 1, "load_balancing": "in_order"}
 _BY_TIME: Final = frozenset(table.name for table in SHIPPED if table.by_time or table.cursor != "id")
 
 
 class ClickHouse:
-    """A database on a ClickHouse server."""
+    """A database on a ClickHouse server, or with ?cluster=NAME on all servers of a cluster."""
 
     name = "ClickHouse"
     form = "clickhouse://USER@HOST/DATABASE"
@@ -51,9 +53,10 @@ class ClickHouse:
             raise LedgerError(
                 "ClickHouse needs clickhouse-connect: pip install 'agent-cost-ledger[clickhouse]'"
             ) from None
+        cluster = parse_qs(urlsplit(destination).query).get("cluster", [None])[-1]
         with explained(address):
-            client = library.get_client(**far.clickhouse_options(destination))
-        database = Database(client, address, host, urlsplit(address).path.strip("/"))
+            client = library.get_client(**far.clickhouse_options(destination), settings=_OF_CLUSTERS if cluster else {})
+        database = Database(client, address, host, urlsplit(address).path.strip("/"), cluster)
         try:
             database.prepare()
         except BaseException:
@@ -65,16 +68,17 @@ class ClickHouse:
 class Database:
     """An open database. `client` has the methods `command`, `query` and `insert` of clickhouse-connect's."""
 
-    def __init__(self, client: Any, address: str, host: Host, name: str) -> None:
+    def __init__(self, client: Any, address: str, host: Host, name: str, cluster: str | None) -> None:
         self._client = client
         self._address = address
         self._host = host
         self._name = name
+        self._cluster = cluster
 
     def prepare(self) -> None:
         """Make what is missing. Raises LedgerError where something else is in its place."""
         with explained(self._address):
-            clickhouse_schema.prepare(self._ask, self._address)
+            clickhouse_schema.prepare(self._ask, self._address, self._cluster)
             if (self._host.number, self._host.name) not in self._ask("select number, name from host"):
                 self._insert("host", ("number", "name"), [(self._host.number, self._host.name)])
 
@@ -89,17 +93,9 @@ class Database:
                 self._ask(clickhouse_schema.counting(batch.table, *self._ids(batch), self._host.number, self._name))
 
     def replace(self, batch: Batch) -> None:
-        """One step, so that nobody sees half of it: the rows of the host are a partition of their own."""
-        table, beside = f"stored_{batch.table}", f"coming_{batch.table}_{self._host.number}"
+        """The rows of the host are a partition of their own."""
         with explained(self._address):
-            if not batch.rows:
-                self._ask(f"alter table {table} drop partition {self._host.number}")
-                return
-            self._ask(f"drop table if exists {beside}")
-            self._ask(clickhouse_schema.create(batch.table, beside))
-            self._client.insert(beside, batch.rows, column_names=batch.columns)
-            self._ask(f"alter table {table} replace partition {self._host.number} from {beside}")
-            self._ask(f"drop table {beside}")
+            self._put(batch.table, str(self._host.number), batch.columns, batch.rows)
 
     def settle(self) -> None:
         """Work out the rates anew, where prices or what needs one have come."""
@@ -117,18 +113,21 @@ class Database:
                 [dict(zip(names, row, strict=True)) for row in found], [RateKey(*key) for key in keys]
             )
             now = clock.now()
-            self._exchange("rate", pricebook.RATE_COLUMNS, rates)
-            self._exchange("rate_key", tuple(shipped.columns("rate_key")), [(*row[:4], now, row[4]) for row in reasons])
+            self._put("rate", "tuple()", pricebook.RATE_COLUMNS, rates)
+            keys_told = [(*row[:4], now, row[4]) for row in reasons]
+            self._put("rate_key", "tuple()", tuple(shipped.columns("rate_key")), keys_told)
             self._insert("far_state", ("key", "value"), [("rates", state)])
 
-    def _exchange(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Put a whole table in place of another, in one step."""
+    def _put(self, table: str, partition: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Put rows in place of a partition, in one step, so that nobody sees half of it. Replicas take it over."""
         stored, beside = f"stored_{table}", f"coming_{table}_{self._host.number}"
+        if not rows:
+            self._ask(f"alter table {stored} drop partition {partition}")
+            return
         self._ask(f"drop table if exists {beside}")
         self._ask(clickhouse_schema.create(table, beside))
-        if rows:
-            self._client.insert(beside, rows, column_names=columns)
-        self._ask(f"exchange tables {beside} and {stored}")
+        self._client.insert(beside, rows, column_names=columns)
+        self._ask(f"alter table {stored} replace partition {partition} from {beside}")
         self._ask(f"drop table {beside}")
 
     def _missing(self, batch: Batch) -> Sequence[tuple[Any, ...]]:
@@ -164,9 +163,8 @@ class Database:
 
     def _insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         if rows:
-            self._client.insert(
-                f"stored_{table}", rows, column_names=columns, settings={"max_partitions_per_insert_block": 0}
-            )
+            into = clickhouse_schema.rows_go_to(table, self._cluster)
+            self._client.insert(into, rows, column_names=columns, settings={"max_partitions_per_insert_block": 0})
 
     def _ask(self, sql: str) -> list[tuple[Any, ...]]:
         if sql.lstrip().startswith("select"):

@@ -2,6 +2,10 @@
 
 Rows stand in tables `stored_…` of ReplacingMergeTree, which drops a row that came twice when it merges; the views named
 like the ledger's tables read them with FINAL, which drops it before. `ledger` and `audit` are divided by months.
+
+On a cluster the tables are replicated. Calls and tool calls are spread over the shards by a hash of their id, so that a
+row that came twice is on the same shard; tables `spread_…` read and write all of them. What is small is whole on every
+node.
 """
 
 from __future__ import annotations
@@ -49,8 +53,9 @@ def columns(table: str) -> Mapping[str, str]:
     return shipped.columns(table)
 
 
-def prepare(ask: Ask, address: str) -> None:
-    """Make the tables and views that are missing. Raises LedgerError where a table is another one."""
+def prepare(ask: Ask, address: str, cluster: str | None = None) -> None:
+    """Make the tables and views that are missing, on every node of a cluster. Raises LedgerError where a table is
+    another one."""
     there: dict[str, list[str]] = {}
     for table, column in ask(
         "select table, name from system.columns where database = currentDatabase() order by position"
@@ -62,18 +67,30 @@ def prepare(ask: Ask, address: str) -> None:
             raise LedgerError(f"{address} has a table {table} that is not agent-ledger's: give another database")
         if stored in there and there[stored] != list(columns(table)):
             raise LedgerError(f"{address} has another table {table} than this version ships: give another database")
+    if cluster and "stored_ledger" in there and "spread_ledger" not in there:
+        raise LedgerError(f"{address} has the tables of a single server: leave ?cluster out, or give another database")
+    if not cluster and "spread_ledger" in there:
+        raise LedgerError(f"{address} has the tables of a cluster: add ?cluster=NAME")
     for table in KEYS:
-        ask(create(table, f"stored_{table}"))
-    made = "\n".join(f"{name} {body}" for name, body in _views().items())
+        ask(create(table, f"stored_{table}", cluster))
+        if cluster and table in _DAYS:
+            ask(_spread(table, cluster))
+    views = _views(cluster)
+    made = "\n".join(f"{name} {body}" for name, body in views.items())
     state = ask(f"select count() from stored_far_state final where key = 'views' and value = {quoted(made)}")
     if state != [(1,)]:
-        for name, body in _views().items():
-            ask(f"create or replace view `{name}` as {body}")
+        for name, body in views.items():
+            ask(f"create or replace view `{name}`{_on(cluster)} as {body}")
         ask(f"insert into stored_far_state (key, value) values ('views', {quoted(made)})")
 
 
-def create(table: str, name: str) -> str:
-    """The statement that makes a table, where it is missing."""
+def rows_go_to(table: str, cluster: str | None) -> str:
+    """The table that rows are inserted into."""
+    return f"spread_{table}" if cluster and table in _DAYS else f"stored_{table}"
+
+
+def create(table: str, name: str, cluster: str | None = None) -> str:
+    """The statement that makes a table, where it is missing; without a cluster, on this node alone."""
     key = [*KEYS[table], *(["host"] if "host" in columns(table) else ())]
     named = [
         f"`{column}` {_TYPES[kind] if column in key or column == _DAYS.get(table) else f'Nullable({_TYPES[kind]})'}"
@@ -84,7 +101,28 @@ def create(table: str, name: str) -> str:
     divided = " partition by host" if table in WHOLE else divided
     body = ", ".join(named)
     order = ", ".join(f"`{column}`" for column in key)
-    return f"create table if not exists {name} ({body}) engine = ReplacingMergeTree{divided} order by ({order})"
+    engine = f"{_engine(table, cluster)}{divided} order by ({order})"
+    return f"create table if not exists {name}{_on(cluster)} ({body}) engine = {engine}"
+
+
+def _engine(table: str, cluster: str | None) -> str:
+    """Replicas of one path have the same rows: those of a shard, or of what is whole everywhere, all."""
+    if cluster is None:
+        return "ReplacingMergeTree"
+    path, replica = ("{uuid}/{shard}", "{replica}") if table in _DAYS else ("{uuid}/all", "{shard}-{replica}")
+    return f"ReplicatedReplacingMergeTree('/clickhouse/tables/{path}', '{replica}')"
+
+
+def _spread(table: str, cluster: str) -> str:
+    """Under ON CLUSTER, the current database is that of whoever asked."""
+    return (
+        f"create table if not exists spread_{table}{_on(cluster)} as stored_{table}"
+        f" engine = Distributed({quoted(cluster)}, currentDatabase(), stored_{table}, cityHash64(id))"
+    )
+
+
+def _on(cluster: str | None) -> str:
+    return "" if cluster is None else f" on cluster {quoted(cluster)}"
 
 
 def counting(table: str, first: int, last: int, host: int, database: str) -> str:
@@ -123,9 +161,9 @@ def _bare(view: str) -> str:
     return view.rpartition("\nSETTINGS ")[0]
 
 
-def _views() -> dict[str, str]:
+def _views(cluster: str | None) -> dict[str, str]:
     tables = {
-        table: f"select {', '.join(f'`{name}`' for name in columns(table))} from stored_{table} final"
+        table: f"select {', '.join(f'`{name}`' for name in columns(table))} from {rows_go_to(table, cluster)} final"
         + (" settings do_not_merge_across_partitions_select_final = 1" if table in _DAYS else "")
         for table in KEYS
     }

@@ -14,16 +14,17 @@ import pytest
 pytest.importorskip("sqlglot")
 
 from click.testing import CliRunner
-from clickhouse_bridge import Bridge, bridge
+from clickhouse_bridge import CLUSTER, Bridge, bridge
 from everything import everything
 from old_rows import past
 from one_ledger import SUMS, one_ledger
-from support import call, query, raw
+from support import call, price, query, raw
 
-from agent_ledger import Ledger, LedgerError, shipping
+from agent_ledger import Ledger, LedgerError, far, shipping
 from agent_ledger.cli import cli
 from agent_ledger.errors import SinkDown
 from agent_ledger.shipping import Shipper
+from agent_ledger.sinks import clickhouse_schema
 from agent_ledger.sinks.clickhouse import ClickHouse, explained
 
 pytestmark = pytest.mark.usefixtures("no_sources")
@@ -66,9 +67,8 @@ def address(server: Bridge, database: str) -> str:
 @pytest.fixture
 def ask(server: Bridge, database: str) -> Iterator[Ask]:
     """Asks the database."""
-    client = pytest.importorskip("clickhouse_connect").get_client(
-        interface="chdb", path=str(server.path), database=database
-    )
+    library = pytest.importorskip("clickhouse_connect")
+    client = library.get_client(**far.clickhouse_options(server.address(database)))
 
     def asked(sql: str) -> list[tuple[Any, ...]]:
         if not sql.startswith("select"):
@@ -254,3 +254,50 @@ def test_a_connection_that_dies_at_any_statement_loses_nothing(
         path, "select count(*), count(distinct id) from ledger"
     )
     assert figures(ask("select * from cost_by_agent")) == figures(query(path, "select * from cost_by_agent"))
+
+
+def cluster_of(address: str) -> str:
+    return f"{address}?cluster={CLUSTER}"
+
+
+@pytest.mark.slow
+def test_a_cluster_says_what_one_server_says(ask: Ask, address: str, tmp_path: Path) -> None:
+    """Of one node, which is all that the embedded engine can be, with Distributed tables."""
+    path = tmp_path / "ledger.db"
+    with Ledger(path) as ledger:
+        past(ledger, calls=60)
+    ship(path, cluster_of(address))
+    with Ledger(path) as ledger:
+        ledger.record_call(**call(request_id="more"))
+        ledger.set_prices([price(input=7, output=5)])
+    ship(path, cluster_of(address))
+    assert ship(path, cluster_of(address)) == 0
+    engines = dict(ask("select name, engine from system.tables where database = currentDatabase()"))
+    assert engines["spread_ledger"] == engines["spread_audit"] == "Distributed"
+    assert ask("select count(), uniqExact(id) from spread_ledger") == query(
+        path, "select count(*), count(distinct id) from ledger"
+    )
+    for view in SUMS:
+        names = ", ".join(name for _, name, *_ in query(path, f"pragma table_info({view})"))
+        assert figures(ask(f"select {names} from {view}")) == figures(query(path, f"select {names} from {view}")), view
+    with pytest.raises(LedgerError, match=r"has the tables of a cluster: add \?cluster=NAME"):
+        ship(path, address)
+
+
+@pytest.mark.parametrize("table", sorted(clickhouse_schema.KEYS))
+def test_the_tables_of_a_cluster_are_replicated_by_shard_or_everywhere(server: Bridge, table: str) -> None:
+    """The embedded engine reads the statement, and has no other replica to run it with."""
+    statement = clickhouse_schema.create(table, table, CLUSTER)
+    said = server.answer({}, f"select formatQuerySingleLine({clickhouse_schema.quoted(statement)})".encode()).decode()
+    where = r"{shard}\', \'{replica}\'" if table in ("ledger", "audit") else r"all\', \'{shard}-{replica}\'"
+    assert f"CREATE TABLE IF NOT EXISTS {table} ON CLUSTER {CLUSTER} " in said
+    assert rf"ReplicatedReplacingMergeTree(\'/clickhouse/tables/{{uuid}}/{where})" in said
+
+
+@pytest.mark.slow
+def test_the_tables_of_a_server_do_not_become_those_of_a_cluster(address: str, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    Ledger(path).close()
+    ship(path, address)
+    with pytest.raises(LedgerError, match=r"tables of a single server: leave \?cluster out"):
+        ship(path, cluster_of(address))
