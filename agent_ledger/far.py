@@ -131,14 +131,15 @@ def _folder(path: str) -> Iterator[Far]:
     library = _library("duckdb", "a folder of Parquet files", "duckdb")
     check_folder(Path(path))
     with closing(library.connect()) as connection:
-        try:
-            for statement in parquet_views.statements(Path(path)):
-                connection.execute(statement)
-        except library.Error as error:
-            raise LedgerError(f"{path} can't be read: {_words(error, path)}") from None
+        made: set[str] = set()
 
         def run(sql: str) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
             try:
+                wanted = parquet_views.statements(Path(path), connection.get_table_names(sql) - made)
+                for name, statement in wanted.items():
+                    if name not in made:  # what was made stays as it is: its rows are of one moment
+                        connection.execute(statement)
+                        made.add(name)
                 found = connection.execute(sql)
                 return [column[0] for column in found.description or ()], found.fetchall()
             except library.Error as error:

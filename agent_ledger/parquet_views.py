@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from agent_ledger import dialects
@@ -10,18 +11,19 @@ _LARGE = frozenset({"ledger", "audit"})  # stay in the files; the others are rea
 _DERIVED = frozenset({"superseded_call", "superseded_tool_call"})
 
 
-def statements(folder: Path) -> list[str]:
-    """What makes the views for a session: the tables, from their files, then the canonical views.
+def statements(folder: Path, wanted: Iterable[str] | None = None) -> dict[str, str]:
+    """What makes the views for a session, by their names: the tables, from their files, then the canonical views.
+    `wanted`: only those, and what they read.
 
     Raises LedgerError without sqlglot.
     """
-    return [
-        *(_table(folder, table) for table in sorted(dialects.tables())),
-        *(
-            f"create or replace temp {'table' if name in _DERIVED else 'view'} {name} as\n{body};"
-            for name, body in dialects.views("duckdb").items()
-        ),
-    ]
+    return {
+        **{table: _table(folder, table) for table in sorted(dialects.tables(wanted))},
+        **{
+            name: f"create or replace temp {'table' if name in _DERIVED else 'view'} {name} as\n{body};"
+            for name, body in dialects.views("duckdb", wanted).items()
+        },
+    }
 
 
 def _table(folder: Path, table: str) -> str:

@@ -133,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _alone(statement: str) -> str:
-    """As the one node of a cluster runs it. (The embedded engine makes replicated tables, but takes no rows for them.)"""
+    """As the one node of a cluster runs it. The embedded engine makes replicated tables, and takes no rows for them."""
     statement = statement.replace(f" on cluster '{CLUSTER}'", "")
     return re.sub(r"Replicated(\w+)\('[^']*', '[^']*'\)", r"\1", statement)
 

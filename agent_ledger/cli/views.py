@@ -48,7 +48,7 @@ def views(ledger: Path, dialect: str | None, form: str | None) -> None:
 def _statements(ledger: Path, dialect: str) -> list[str]:
     if dialect == "duckdb":
         far.check_folder(ledger)
-        return parquet_views.statements(ledger)
+        return list(parquet_views.statements(ledger).values())
     return [f"create or replace view {name} as\n{body};" for name, body in dialects.views(dialect).items()]
 
 

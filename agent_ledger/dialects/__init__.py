@@ -10,10 +10,11 @@ bytes, and timestamps stay text. A test requires the same figures from every vie
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final
 
+from agent_ledger import schema
 from agent_ledger.errors import LedgerError
 
 DIALECTS: Final = ("clickhouse", "duckdb", "postgres")
@@ -50,17 +51,24 @@ LEFT_OUT: Final = {
 """The views that the engines do not have, and why."""
 
 
-def views(dialect: str) -> dict[str, str]:
-    """The SELECT of each canonical view in `dialect`, one of DIALECTS; each reads those before it.
+def views(dialect: str, wanted: Iterable[str] | None = None) -> dict[str, str]:
+    """The SELECT of each canonical view in `dialect`, one of DIALECTS; each reads those before it. `wanted`: only of
+    those, and of what they read.
 
     Raises LedgerError without sqlglot.
     """
-    return dict(_translation().views(dialect, frozenset(LEFT_OUT)))
+    translation = _translation()
+    return {name: translation.view(dialect, name) for name in translation.in_order(_there(wanted))}
 
 
-def tables() -> frozenset[str]:
-    """The tables that the views read there, by the names of the ledger's. Raises LedgerError without sqlglot."""
-    return frozenset(_translation().tables(frozenset(LEFT_OUT)))
+def tables(wanted: Iterable[str] | None = None) -> frozenset[str]:
+    """The tables that the views read there, by the names of the ledger's; `wanted`: those among it, and what the views
+    among it read. Raises LedgerError without sqlglot."""
+    return frozenset(_translation().tables(_there(wanted)))
+
+
+def _there(wanted: Iterable[str] | None) -> frozenset[str]:
+    return (frozenset(schema.scripts("views")) if wanted is None else frozenset(wanted)) - frozenset(LEFT_OUT)
 
 
 def statement(dialect: str, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Final
 
 from sqlglot import TokenType, exp, parse_one, tokenize
 
@@ -14,20 +15,36 @@ from agent_ledger.dialects.truth import with_truth
 from agent_ledger.dialects.typed import columns, named
 from agent_ledger.schema import scripts
 
-__all__ = ("columns", "statement", "tables", "views")
+__all__ = ("columns", "in_order", "statement", "tables", "view")
+
+_BODIES: Final = {**scripts("views"), **scripts("far")}
 
 
 @cache
-def views(dialect: str, left_out: frozenset[str]) -> dict[str, str]:
-    """The SELECT of each view in `dialect`; each reads those before it."""
-    return {name: _said(query.copy(), dialect) for name, query in _named(left_out).items()}
+def view(dialect: str, name: str) -> str:
+    """The SELECT of a view in `dialect`."""
+    return _said(named(with_truth(_without_rollups(name))).copy(), dialect)
 
 
 @cache
-def tables(left_out: frozenset[str]) -> frozenset[str]:
-    """The tables that the views read."""
-    found = {table.name for query in _named(left_out).values() for table in query.find_all(exp.Table)}
-    return frozenset(found & set(scripts("tables"))) - set(scripts("far"))
+def in_order(wanted: frozenset[str]) -> tuple[str, ...]:
+    """The views among `wanted` and those that they read, each after what it reads."""
+    done: dict[str, None] = {}
+
+    def visit(name: str) -> None:
+        for table in sorted(_reads(name) & _BODIES.keys() - done.keys() - {name}):
+            visit(table)
+        done[name] = None
+
+    for name in sorted(wanted & _BODIES.keys()):
+        visit(name)
+    return tuple(done)
+
+
+def tables(wanted: frozenset[str]) -> frozenset[str]:
+    """The tables among `wanted`, and those that the views among it read."""
+    found = wanted.union(*map(_reads, in_order(wanted)))
+    return found & frozenset(scripts("tables")) - frozenset(scripts("far"))
 
 
 def statement(dialect: str, sql: str, values: Sequence[object] | Mapping[str, object]) -> str | None:
@@ -59,25 +76,12 @@ def _said(query: exp.Query, dialect: str) -> str:
 
 
 @cache
-def _named(left_out: frozenset[str]) -> dict[str, exp.Query]:
-    """The views with names and types, which they have in every dialect; each after those that it reads."""
-    return {name: named(with_truth(without_rollups(query))) for name, query in _in_order(left_out).items()}
+def _without_rollups(name: str) -> exp.Query:
+    return without_rollups(_parse(_BODIES[name]))
 
 
-def _in_order(left_out: frozenset[str]) -> dict[str, exp.Query]:
-    bodies = {**scripts("views"), **scripts("far")}
-    parsed = {name: _parse(body) for name, body in bodies.items() if name not in left_out}
-    done: dict[str, exp.Query] = {}
-
-    def visit(name: str) -> None:
-        for table in parsed[name].find_all(exp.Table):
-            if table.name in parsed and table.name not in done and table.name != name:
-                visit(table.name)
-        done.setdefault(name, parsed[name])
-
-    for name in parsed:
-        visit(name)
-    return done
+def _reads(name: str) -> frozenset[str]:
+    return frozenset(table.name for table in _without_rollups(name).find_all(exp.Table))
 
 
 def _parse(body: str) -> exp.Query:

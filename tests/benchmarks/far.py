@@ -99,7 +99,7 @@ def main() -> None:
             shipper.ship()
             print(f"shipped to Parquet in {time.perf_counter() - start:.0f} s", file=sys.stderr)
         with duckdb.connect() as duck:
-            for statement in parquet_views.statements(files):
+            for statement in parquet_views.statements(files).values():
                 duck.execute(statement)
             measure("DuckDB over Parquet", lambda sql: duck.execute(sql).fetchall(), given.rounds, expected)
         ask, session = clickhouse(files)
