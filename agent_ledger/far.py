@@ -6,6 +6,7 @@ in the dialect of its engine.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -149,7 +150,8 @@ def _folder(path: str) -> Iterator[Far]:
 
 
 def clickhouse_options(address: str) -> dict[str, Any]:
-    """clickhouse://USER:PASSWORD@HOST:PORT/DATABASE, as the client takes it; `?secure=true` for TLS.
+    """clickhouse://USER:PASSWORD@HOST:PORT/DATABASE, as the client takes it; `?secure=true` for TLS. Without a password
+    it is that of CLICKHOUSE_PASSWORD, where clickhouse-client looks for it.
 
     Raises LedgerError where it makes no sense.
     """
@@ -162,8 +164,8 @@ def clickhouse_options(address: str) -> dict[str, Any]:
         raise LedgerError(f"the address makes no sense ({error}): give clickhouse://USER@HOST/DATABASE") from None
     if url.username:
         options["username"] = unquote(url.username)
-    if url.password:
-        options["password"] = unquote(url.password)
+    if password := unquote(url.password or "") or os.environ.get("CLICKHOUSE_PASSWORD"):
+        options["password"] = password
     if url.path.strip("/"):
         options["database"] = unquote(url.path.strip("/"))
     options["secure"] = parse_qs(url.query).get("secure", ["false"])[-1].lower() in ("true", "1", "yes")

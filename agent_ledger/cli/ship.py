@@ -51,8 +51,9 @@ def ship(
 ) -> None:
     """Bring the rows of a ledger to another engine, where those of many hosts stand together.
 
-    DESTINATION is postgresql://USER@HOST/DATABASE, the path of a folder of Parquet files, the path of a file
-    ending in .jsonl, or what a plugin takes. Passwords are best left to PGPASSWORD or ~/.pgpass.
+    DESTINATION is postgresql://USER@HOST/DATABASE, clickhouse://USER@HOST/DATABASE (?cluster=NAME, ?secure=true), the
+    path of a folder of Parquet files, the path of a file ending in .jsonl, or what a plugin takes. Passwords
+    are best left to PGPASSWORD, ~/.pgpass or CLICKHOUSE_PASSWORD.
 
     It may be killed at any moment and started again: how far the destination has got stands in the ledger. Where the
     destination is down nothing is lost, recording goes on, and rows are not archived before they are shipped.

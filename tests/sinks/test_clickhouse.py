@@ -204,6 +204,17 @@ def test_what_is_asked_there_is_answered_as_by_the_file(somewhere: str, tmp_path
         assert said(command, somewhere, *options, "--json") == said(command, path, *options, "--json")
 
 
+def test_the_password_may_be_in_the_environment(
+    server: Bridge, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, place = tmp_path / "ledger.db", server.address(database).replace(":hunter2@", "@")
+    with Ledger(path) as ledger:
+        ledger.record_call(**call())
+    monkeypatch.setenv("CLICKHOUSE_PASSWORD", "hunter2")
+    assert ship(path, place) > 0
+    assert "1 call" in said("report", place, "--by", "agent")
+
+
 def test_a_wrong_password_and_a_database_that_is_not_there_are_one_sentence(
     server: Bridge, database: str, tmp_path: Path
 ) -> None:
