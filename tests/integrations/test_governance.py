@@ -81,7 +81,7 @@ def test_an_agent_asks_who_it_is_what_it_may_do_and_why(ledger: Ledger, path: Pa
         assert agent["spent"]["cost_usd"] == 2
         [held] = agent["budgets"]
         assert (held["limit_usd"], held["spent_usd"], held["directive"]) == (10, 2, "throttle")
-        assert held["forecast_usd"] >= 2
+        assert held["forecast_usd"] is None or held["forecast_usd"] >= 2  # early in a month nobody can say
 
         may = await asked(client, "may_call", agent_id="scraper", model=SONNET)
         assert (may["allowed"], may["model"], may["directive_id"]) == (True, HAIKU, directive)

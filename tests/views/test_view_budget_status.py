@@ -128,6 +128,14 @@ def test_without_a_whole_day_the_rate_goes_on(ledger: Ledger) -> None:
     assert row["forecast_usd"] == pytest.approx(2 / 0.75 * 30)
 
 
+@pytest.mark.parametrize(("hours", "is_told"), [(1, False), (14.9, False), (15.1, True)])
+def test_the_first_hours_of_a_month_tell_nothing_of_its_end(ledger: Ledger, hours: float, is_told: bool) -> None:
+    spend(ledger, 2, start=november(1))
+    row = status(ledger, november(1 + hours / 24))
+    assert (row["forecast_usd"] is not None) == is_told
+    assert (row["state"] == "forecast over") == (is_told and row["forecast_usd"] > row["limit_usd"])
+
+
 def test_one_odd_day_does_not_make_a_forecast(ledger: Ledger) -> None:
     days = [1.0] * 35
     days[10] = 500

@@ -3,9 +3,10 @@ How much of each budget is spent, and how much will be at the end of its window?
 
 The forecast is what is spent, and for the rest of the window what the same weekdays cost in the last five weeks (the
 average without their lowest and highest quarter), times how the days of this window compare with that. With fewer than
-two weeks of whole days they are not told apart, and without one whole day the spend so far goes on as it did. Low and
-high: as if every day to come were at the end of the lowest, or the start of the highest, quarter of those days. What is
-not known makes a budget incomplete, and never ok.
+two weeks of whole days they are not told apart. Without one whole day the spend so far goes on as it did, once a
+forty-eighth of the window is over: half an hour of a day, fifteen of a month. Low and high: as if every day to come were at
+the end of the lowest, or the start of the highest, quarter of those days. What is not known makes a budget incomplete,
+and never ok.
 
 Grain: one row per budget in force.
 Reads: budget_spend, directive_in_force, exception_in_force, control_event.
@@ -15,7 +16,7 @@ key                text     Whose budget it is
 period             text     day, week or month
 limit_usd          real     US dollars. NULL: the limit is in tokens, or no exchange rate is known
 spent_usd          real     US dollars of the window, without what is not known. NULL: nothing of it is known
-forecast_usd       real     Of the whole window. NULL: the limit is in tokens, or nothing was spent yet
+forecast_usd       real     Of the whole window. NULL: the limit is in tokens, nothing was spent yet, or it is too early to say
 used_share         real     Of the limit, in dollars or tokens, 1 is all of it. NULL: not known
 state              text     over the hard cap, exceeded, warning, forecast over, incomplete or ok: the first that is true
 budget             text     budget.name
@@ -121,7 +122,7 @@ foreseen as (
     *,
     -- How the days of this window compare with the average ones, which count for one day more.
     (spent + mean) / nullif(mean_used + mean, 0) as pace,
-    iif(used < 1 / 24.0, null, spent / used * open) as going_on,
+    iif(used < (used + open) / 48.0, null, spent / used * open) as going_on,
     (
       select max(value) from (select value from json_each(told.steps) union select 100 union select told.hard_percent)
       where case
