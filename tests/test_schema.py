@@ -201,9 +201,9 @@ def migrations(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def test_migrations_run_forward_in_order_and_once(path: Path, migrations: dict[str, str]) -> None:
-    migrations["0002_more"] = "create table more (x integer) strict; insert into more values (1);"
+    migrations["0002_more"] = "create table more (x integer) strict;\ninsert into more values (1);"
     Ledger(path).close()
-    migrations["0003_again"] = "alter table more add column y integer; update more set y = x + 1;"
+    migrations["0003_again"] = "alter table more add column y integer;\nupdate more set y = x + 1;"
     for _ in range(2):
         Ledger(path).close()
     assert query(path, "select x, y from more") == [(1, 2)]

@@ -88,7 +88,13 @@ def test_a_ledger_that_is_not_there_is_not_made(refused: Callable[..., str], tmp
 def test_follow_ships_what_is_recorded_meanwhile_until_it_is_stopped(book: Path, tmp_path: Path) -> None:
     file = tmp_path / "out.jsonl"
     command = [sys.executable, "-m", "agent_ledger", "ship", str(book), str(file), "--follow", "--every", "0.1"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # what runs in the background may ignore it
+    )
     try:
         with Ledger(book) as ledger:
             for number in range(3):
