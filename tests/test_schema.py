@@ -201,9 +201,9 @@ def migrations(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def test_migrations_run_forward_in_order_and_once(path: Path, migrations: dict[str, str]) -> None:
-    migrations["0002_more"] = "create table more (x integer) strict;\ninsert into more values (1);"
+    migrations["0002_more"] = "create table more (x integer) strict;\ninsert into more values (1)"
     Ledger(path).close()
-    migrations["0003_again"] = "alter table more add column y integer;\nupdate more set y = x + 1;"
+    migrations["0003_again"] = "alter table more add column y integer;\nupdate more set y = x + 1"
     for _ in range(2):
         Ledger(path).close()
     assert query(path, "select x, y from more") == [(1, 2)]
@@ -214,13 +214,13 @@ def test_migrations_run_forward_in_order_and_once(path: Path, migrations: dict[s
 @pytest.mark.parametrize(
     "broken",
     [
-        "create table half (x integer); insert into nowhere values (1);",
-        "create table half (x integer); create table ledger (x integer);",
-        "create table half (x integer); update ledger set agent_id = 'x';",
+        "create table half (x integer);\ninsert into nowhere values (1)",
+        "create table half (x integer);\ncreate table ledger (x integer)",
+        "create table half (x integer);\nupdate ledger set agent_id = 'x'",
     ],
 )
 def test_a_migration_that_fails_leaves_the_file_as_it_was(path: Path, migrations: dict[str, str], broken: str) -> None:
-    migrations["0002_sound"] = "create table sound (x integer);"
+    migrations["0002_sound"] = "create table sound (x integer)"
     migrations["0003_broken"] = broken
     with closing(sqlite3.connect(path)) as connection:
         before = list(connection.iterdump())
