@@ -23,7 +23,7 @@ _BODIES: Final = {**scripts("views"), **scripts("far")}
 @cache
 def view(dialect: str, name: str) -> str:
     """The SELECT of a view in `dialect`."""
-    return _said(named(with_truth(_without_rollups(name))).copy(), dialect)
+    return _said(named(with_truth(_without_rollups(name).copy())), dialect)
 
 
 @cache

@@ -10,7 +10,7 @@ time, so that of two batches that arrive together the later one sees the earlier
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any, Final
@@ -192,11 +192,11 @@ class _Database:
         if not alike:
             return
         # Names of a WITH stand before tables of the same name: the statements of sql/far read these rows alone.
-        views = {name: body.replace("%", "%%") for name, body in postgres_schema.views().items()}
+        ranked, marked = (postgres_schema.views()[name].replace("%", "%%") for name in (ranks, marks))
         self._execute(
             f"with {table} as materialized (select * from {table} where id = any(%(alike)s)),"
-            f" {ranks} as materialized ({views[ranks]})"
-            f" insert into {marks} as known (id, by_id, reason) select id, by_id, reason from ({views[marks]}) as said"
+            f" {ranks} as materialized ({ranked})"
+            f" insert into {marks} as known (id, by_id, reason) select id, by_id, reason from ({marked}) as said"
             " on conflict (id) do update set by_id = excluded.by_id, reason = excluded.reason"
             " where excluded.by_id < known.by_id",
             {"alike": alike},
@@ -209,18 +209,21 @@ class _Database:
     def _copy_batch(self, batch: Batch) -> None:
         if batch.lines is None:
             self._copy(batch.table, batch.columns, batch.rows)
-            return
-        named = ", ".join(f'"{name}"' for name in batch.columns)
-        statement = f"copy {batch.table} ({named}) from stdin (null '')"
-        with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for piece in batch.lines():  # the server stores one piece while we read the next
-                copy.write(piece)
+        else:
+            self._copy_text(batch.table, batch.columns, batch.lines(), null="")
 
     def _copy(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+        pieces = (copy_text(rows[start : start + _PIECE]) for start in range(0, len(rows), _PIECE))
+        self._copy_text(table, columns, pieces, null=r"\N")
+
+    def _copy_text(self, table: str, columns: Sequence[str], pieces: Iterable[str], *, null: str) -> None:
         named = ", ".join(f'"{name}"' for name in columns)
-        with self._connection.cursor() as cursor, cursor.copy(f"copy {table} ({named}) from stdin") as copy:
-            for start in range(0, len(rows), _PIECE):  # the server stores one piece while we write the next
-                copy.write(copy_text(rows[start : start + _PIECE]))
+        with (
+            self._connection.cursor() as cursor,
+            cursor.copy(f"copy {table} ({named}) from stdin (null '{null}')") as copy,
+        ):
+            for piece in pieces:  # the server stores one while we make the next
+                copy.write(piece)
 
     def _execute(self, statement: str, values: Any = None) -> list[Any]:
         with self._connection.cursor() as cursor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from clickhouse_bridge import CLUSTER, Bridge, bridge
 from everything import everything
 from old_rows import past
 from one_ledger import SUMS, one_ledger
+from same_rows import assert_same_rows
 from support import call, price, query, raw
 
 from agent_ledger import Ledger, LedgerError, far, shipping
@@ -85,12 +86,11 @@ def ship(path: Path, address: str) -> int:
         return shipper.ship()
 
 
-def same(value: Any) -> Any:
-    return f"{value:.12g}" if isinstance(value, float) else value
-
-
-def figures(rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
-    return sorted((tuple(same(value) for value in row) for row in rows), key=repr)
+def assert_same_view(ask: Ask, path: Path, view: str) -> None:
+    names = [name for _, name, *_ in query(path, f"pragma table_info({view})")]
+    sql = f"select {', '.join(names)} from {view}"
+    found, wanted = ([dict(zip(names, row, strict=True)) for row in rows] for rows in (ask(sql), query(path, sql)))
+    assert_same_rows(found, wanted, view)
 
 
 @pytest.mark.slow
@@ -108,8 +108,7 @@ def test_two_hosts_are_what_one_ledger_would_say(ask: Ask, address: str, tmp_pat
     for view in SUMS:
         if view.startswith("all_in") or view == "cost_by_tool":
             continue  # bills are allocated in the ledger that they came to, which the union of rows does not have
-        names = ", ".join(name for _, name, *_ in query(union, f"pragma table_info({view})"))
-        assert figures(ask(f"select {names} from {view}")) == figures(query(union, f"select {names} from {view}")), view
+        assert_same_view(ask, union, view)
     assert ask("select count() from superseded_call") == query(union, "select count(*) from superseded_call")
 
 
@@ -264,7 +263,7 @@ def test_a_connection_that_dies_at_any_statement_loses_nothing(
     assert ask("select count(), uniqExact(id) from stored_ledger") == query(
         path, "select count(*), count(distinct id) from ledger"
     )
-    assert figures(ask("select * from cost_by_agent")) == figures(query(path, "select * from cost_by_agent"))
+    assert_same_view(ask, path, "cost_by_agent")
 
 
 def cluster_of(address: str) -> str:
@@ -289,8 +288,7 @@ def test_a_cluster_says_what_one_server_says(ask: Ask, address: str, tmp_path: P
         path, "select count(*), count(distinct id) from ledger"
     )
     for view in SUMS:
-        names = ", ".join(name for _, name, *_ in query(path, f"pragma table_info({view})"))
-        assert figures(ask(f"select {names} from {view}")) == figures(query(path, f"select {names} from {view}")), view
+        assert_same_view(ask, path, view)
     with pytest.raises(LedgerError, match=r"has the tables of a cluster: add \?cluster=NAME"):
         ship(path, address)
 
