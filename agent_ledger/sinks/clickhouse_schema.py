@@ -72,9 +72,9 @@ def prepare(ask: Ask, address: str, cluster: str | None = None) -> None:
     if not cluster and "spread_ledger" in there:
         raise LedgerError(f"{address} has the tables of a cluster: add ?cluster=NAME")
     for table in KEYS:
-        ask(create(table, f"stored_{table}", cluster))
-        if cluster and table in _DAYS:
+        if cluster and table in _DAYS:  # first, so that a stored table without it is always a single server's
             ask(_spread(table, cluster))
+        ask(create(table, f"stored_{table}", cluster))
     views = _views(cluster)
     made = "\n".join(f"{name} {body}" for name, body in views.items())
     state = ask(f"select count() from stored_far_state final where key = 'views' and value = {quoted(made)}")
@@ -91,18 +91,26 @@ def rows_go_to(table: str, cluster: str | None) -> str:
 
 def create(table: str, name: str, cluster: str | None = None) -> str:
     """The statement that makes a table, where it is missing; without a cluster, on this node alone."""
-    key = [*KEYS[table], *(["host"] if "host" in columns(table) else ())]
-    named = [
-        f"`{column}` {_TYPES[kind] if column in key or column == _DAYS.get(table) else f'Nullable({_TYPES[kind]})'}"
-        for column, kind in columns(table).items()
-    ]
-    named += [f"index by_{column} {column} type bloom_filter granularity 4" for column in ALIKE.get(table, ())]
+    indexes = [f"index by_{column} {column} type bloom_filter granularity 4" for column in ALIKE.get(table, ())]
     divided = f" partition by substring({_DAYS[table]}, 1, 7)" if table in _DAYS else ""
     divided = " partition by host" if table in WHOLE else divided
-    body = ", ".join(named)
-    order = ", ".join(f"`{column}`" for column in key)
+    body = ", ".join([*_cells(table), *indexes])
+    order = ", ".join(f"`{column}`" for column in _key(table))
     engine = f"{_engine(table, cluster)}{divided} order by ({order})"
     return f"create table if not exists {name}{_on(cluster)} ({body}) engine = {engine}"
+
+
+def _key(table: str) -> list[str]:
+    return [*KEYS[table], *(["host"] if "host" in columns(table) else ())]
+
+
+def _cells(table: str) -> list[str]:
+    """The columns and their types; what sorts and divides rows is never NULL."""
+    known = {*_key(table), _DAYS.get(table)}
+    return [
+        f"`{column}` {_TYPES[kind] if column in known else f'Nullable({_TYPES[kind]})'}"
+        for column, kind in columns(table).items()
+    ]
 
 
 def _engine(table: str, cluster: str | None) -> str:
@@ -116,7 +124,7 @@ def _engine(table: str, cluster: str | None) -> str:
 def _spread(table: str, cluster: str) -> str:
     """Under ON CLUSTER, the current database is that of whoever asked."""
     return (
-        f"create table if not exists spread_{table}{_on(cluster)} as stored_{table}"
+        f"create table if not exists spread_{table}{_on(cluster)} ({', '.join(_cells(table))})"
         f" engine = Distributed({quoted(cluster)}, currentDatabase(), stored_{table}, cityHash64(id))"
     )
 

@@ -6,6 +6,7 @@ import os
 import random
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +292,28 @@ def test_a_cluster_says_what_one_server_says(ask: Ask, address: str, tmp_path: P
         assert_same_view(ask, path, view)
     with pytest.raises(LedgerError, match=r"has the tables of a cluster: add \?cluster=NAME"):
         ship(path, address)
+
+
+@pytest.mark.slow
+def test_who_was_killed_while_the_tables_of_a_cluster_were_made_goes_on(
+    server: Bridge, ask: Ask, address: str, tmp_path: Path
+) -> None:
+    """Before each of them once: what is there by then is never taken for a single server's."""
+    path, cuts = tmp_path / "ledger.db", set[str]()
+    with Ledger(path) as ledger:
+        ledger.record_call(**call())
+
+    def cut(statement: str) -> bool:
+        is_new = statement.startswith("create table if not exists s") and statement not in cuts
+        cuts.update({statement} if is_new else ())
+        return is_new
+
+    server.cut = cut
+    while len(cuts) < len(clickhouse_schema.KEYS) + 2:
+        with suppress(SinkDown):
+            ship(path, cluster_of(address))
+    ship(path, cluster_of(address))
+    assert ask("select calls from cost_by_agent") == [(1,)]
 
 
 @pytest.mark.parametrize("table", sorted(clickhouse_schema.KEYS))
